@@ -1,0 +1,208 @@
+"""Fakes: which clips stay together (`groups`), and what each generator makes of a batch (`fakes`).
+
+How a fake is made is told by its generator; whether it may be made, by the policy gate.
+"""
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.partitions import batch, batch_by_generator, when_parents_are_complete
+from assets.recipes import RECIPES
+from assets.stage import OWNERS, Stage
+from generators.make import MakeFakes
+from generators.plan import plan
+from generators.protocol import Card
+from generators.registry import find
+from haetae.dataset.split import assign_groups
+from haetae.engine import Engine, Failed, Row
+from haetae.lake import Lake
+from haetae.params import Params
+from haetae.provenance.ids import seed_of
+from haetae.provenance.ledger import Ledger
+from haetae.provenance.policy import Verdict, may_use, meet
+from assets.previews import fakes_preview
+
+
+@dg.asset(
+    partitions_def=batch,
+    group_name="generate",
+    owners=OWNERS,
+    kinds={"parquet"},
+    code_version=RECIPES["groups"].code_version,
+    automation_condition=when_parents_are_complete,
+)
+def groups(
+    context: dg.AssetExecutionContext,
+    clips: pa.Table,
+    lake: dg.ResourceParam[Lake],
+    params: dg.ResourceParam[Params],
+) -> dg.MaterializeResult:
+    """Link clips by person and media file, and give every linked group its split for good (one clip, one row)."""
+    stage = Stage(context, lake, params)
+    key = stage.partition[0]
+    language = {row["clip_id"]: row["language"] for row in lake.rows("clips")}
+    known = [
+        {**row, "language": language.get(row["clip_id"])} for row in lake.rows("groups") if row["batch"] != key
+    ]
+    linked = [
+        {
+            "clip_id": row["clip_id"],
+            "language": row["language"],
+            "keys": [f"media:{row['media_id']}", *(f"identity:{name}" for name in row["identities"])],
+        }
+        for row in clips.to_pylist()
+    ]
+    knobs = params.dataset
+    placed = assign_groups(linked, known, {"train": knobs.train, "val": knobs.val, "test": knobs.test})
+    failed = [Failed(row["clip_id"], "groups", "bridges_splits", str(row["reason"])) for row in placed if not row["split"]]
+    rows = [
+        {**{name: row[name] for name in ("clip_id", "group_id", "keys", "split")}, "batch": key}
+        for row in placed
+        if row["split"]
+    ]
+    return stage.commit(rows, failed=failed, metadata=Counter(f"clips in {row['split']}" for row in rows))
+
+
+@dg.asset(
+    partitions_def=batch_by_generator,
+    group_name="generate",
+    owners=OWNERS,
+    kinds={"opencv", "parquet"},
+    code_version=RECIPES["fakes"].code_version,
+    automation_condition=when_parents_are_complete,
+    pool="encode",
+)
+def fakes(
+    context: dg.AssetExecutionContext,
+    clips: pa.Table,
+    tracks: pa.Table,
+    utterances: pa.Table,
+    groups: pa.Table,
+    sources: pa.Table,
+    lake: dg.ResourceParam[Lake],
+    params: dg.ResourceParam[Params],
+    engine: dg.ResourceParam[Engine],
+) -> dg.MaterializeResult:
+    """Let one generator work on every clip that it may and can change (one clip in, at most one fake out)."""
+    stage = Stage(context, lake, params, engine)
+    key, generator = stage.partition
+    desk = Desk(lake, params, find(generator).card, key, clips, tracks, utterances, groups, sources)
+    requests, passed_over = desk.requests()
+    step = MakeFakes(lake_root=lake.root, crf=params.generate.crf, timeout_s=params.generate.timeout_s)
+    rows, failed = stage.map(step, requests)
+    edges = [edge for row in rows for edge in _edges(row)]
+    told: dict[str, Any] = {f"not eligible: {reason}": n for reason, n in sorted(passed_over.items())}
+    told["asked of the generator"] = len(requests)
+    return stage.commit(rows, edges, failed, told, fakes_preview(lake, rows))
+
+
+class Desk:
+    """Turns a batch into requests for one generator: policy first, then eligibility, donor and sentence."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        params: Params,
+        card: Card,
+        batch_key: str,
+        clips: pa.Table,
+        tracks: pa.Table,
+        utterances: pa.Table,
+        groups: pa.Table,
+        sources: pa.Table,
+    ) -> None:
+        self._params = params
+        self._card = card
+        self._batch = batch_key
+        self._clips = clips.to_pylist()
+        self._tracks = _by_clip(tracks)
+        self._utterances = _by_clip(utterances)
+        self._split = {row["clip_id"]: row["split"] for row in groups.to_pylist()}
+        self._sources = {row["source_id"]: row for row in sources.to_pylist()}
+        self._ledger = Ledger(lake.local_path("ledger.jsonl"))
+
+    def requests(self) -> tuple[list[Row], Counter[str]]:
+        """Rows for `MakeFakes`, and how many clips were passed over for which reason."""
+        usable = self._usable_sources()
+        passed_over: Counter[str] = Counter()
+        targets = []
+        for clip in self._clips:
+            reason = self._not_a_target(clip, usable)
+            if reason:
+                passed_over[reason] += 1
+            else:
+                targets.append({**clip, "tracks": self._tracks[clip["clip_id"]]})
+        requests = []
+        for clip in targets:
+            made = self._request(clip, [one for one in targets if self._same_split(one, clip)])
+            if isinstance(made, str):
+                passed_over[made] += 1
+            else:
+                requests.append(made)
+        return requests, passed_over
+
+    def _usable_sources(self) -> set[str]:
+        """Sources of the batch that the policy gate lets through; every decision goes to the ledger."""
+        usable = set()
+        for source_id in sorted({clip["source_id"] for clip in self._clips}):
+            verdict: Verdict = may_use(self._sources[source_id], "synthesis", dt.date.today())
+            detail = {"batch": self._batch, "reasons": list(verdict.reasons)}
+            decision = "allowed" if verdict.allowed else "refused"
+            self._ledger.record("synthesis", source_id, decision, {**detail, "generator": self._card.key})
+            if verdict.allowed:
+                usable.add(source_id)
+        return usable
+
+    def _not_a_target(self, clip: Row, usable: set[str]) -> str | None:
+        if clip["source_id"] not in usable:
+            return "refused_by_policy"
+        if clip["declared_verdict"] != "real":
+            return "not_declared_real"
+        if clip["clip_id"] not in self._split:
+            return "no_split"
+        return None
+
+    def _same_split(self, one: Row, other: Row) -> bool:
+        return one["clip_id"] != other["clip_id"] and self._split[one["clip_id"]] == self._split[other["clip_id"]]
+
+    def _request(self, clip: Row, candidates: list[Row]) -> Row | str:
+        """What to ask of the generator for one clip, or why it is passed over."""
+        seed = seed_of(self._params.seed, clip["clip_id"], self._card.key)
+        utterances = self._utterances[clip["clip_id"]]
+        px = self._params.generate.min_face_px
+        planned = plan(self._card, clip, clip["tracks"], utterances, candidates, seed, px)
+        if planned.reason:
+            return planned.reason
+        involved = [clip, *([planned.donor] if planned.donor else [])]
+        licences = [self._sources[one["source_id"]]["licence"] for one in involved]
+        return {
+            **clip,
+            "generator": self._card.key,
+            "utterances": utterances,
+            "donor": planned.donor,
+            "sentence": planned.sentence,
+            "seed": seed,
+            "licence": meet([*licences, *(weights.licence for weights in self._card.weights)]),
+        }
+
+
+def _by_clip(table: pa.Table) -> Mapping[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in table.to_pylist():
+        found[row["clip_id"]].append(row)
+    return found
+
+
+def _edges(fake: Row) -> list[tuple[str, str, str]]:
+    parents = [
+        (fake["clip_id"], "target_of"),
+        (fake["donor_id"], "donor_of"),
+        (fake["track_id"], "changed_face_of"),
+        (fake["generator"], "made"),
+    ]
+    return [(parent, fake["fake_id"], relation) for parent, relation in parents if parent]

@@ -1,0 +1,130 @@
+"""What every asset is computed from: its table, its inputs, its knobs and the version of its code.
+
+From a recipe follows the fingerprint of a partition, and from the fingerprint whether it has to be
+computed at all. How it is computed is told by the asset itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from haetae import __version__
+from haetae.lake import Lake, Lineage
+from haetae.params import Params
+from haetae.provenance.ids import digest
+
+Scope = Literal["all", "batch", "batch_by_generator", "snapshot"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`reads` are tables; `knobs` are sections of `params.yaml` whose change makes the result stale."""
+
+    asset: str
+    table: str
+    scope: Scope
+    version: str
+    reads: tuple[str, ...]
+    knobs: tuple[str, ...] = ()
+
+    @property
+    def code_version(self) -> str:
+        return f"{__version__}.{self.version}"
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.asset: recipe
+    for recipe in (
+        Recipe("media", "media", "batch", "1", ("items", "sources")),
+        Recipe("clips", "clips", "batch", "1", ("media",), ("ingest",)),
+        Recipe("tracks", "tracks", "batch", "1", ("clips",), ("tracks",)),
+        Recipe("utterances", "utterances", "batch", "1", ("clips",), ("speech",)),
+        Recipe("cues", "cues", "batch", "1", ("clips", "tracks"), ("cues",)),
+        Recipe("groups", "groups", "batch", "1", ("clips",), ("dataset",)),
+        Recipe("original_labels", "labels", "batch", "1", ("clips", "sources")),
+        Recipe(
+            "fakes",
+            "fakes",
+            "batch_by_generator",
+            "1",
+            ("clips", "tracks", "utterances", "groups", "sources"),
+            ("generate",),
+        ),
+        Recipe("labels", "labels", "batch_by_generator", "1", ("fakes", "clips", "tracks", "original_labels")),
+        Recipe("samples", "samples", "all", "1", ("clips", "fakes", "labels", "groups", "tracks", "sources", "checks")),
+        Recipe("snapshot", "snapshots", "snapshot", "1", ("samples",), ("dataset",)),
+        Recipe("candidate", "models", "snapshot", "1", ("snapshots",), ("detector",)),
+        Recipe("scorecard", "evaluations", "snapshot", "1", ("snapshots", "models"), ("evaluate",)),
+        Recipe("champion", "promotions", "snapshot", "1", ("models", "evaluations"), ("promote",)),
+    )
+}
+"""All recipes but that of `sources`, which is made from a file."""
+
+_SCOPE_OF_TABLE: dict[str, Scope] = {
+    "items": "batch",
+    "checks": "all",
+    **{r.table: r.scope for r in RECIPES.values() if r.asset != "original_labels"},
+}
+PartitionKeys = tuple[str, ...]
+
+
+def fingerprint(lake: Lake, params: Params, recipe: Recipe, partition: PartitionKeys) -> str:
+    """Hash of all that a partition is computed from, as it stands in the lake now."""
+    knobs = {name: getattr(params, name).model_dump(mode="json") for name in recipe.knobs}
+    if recipe.asset == "fakes":
+        # Which generators run is no part of how one of them works.
+        knobs["generate"].pop("generators")
+        knobs["card"] = _card_digest(partition[1])
+    inputs = {name: _input_digest(lake, recipe, name, partition) for name in recipe.reads}
+    return digest(recipe.asset, recipe.code_version, params.seed, knobs, inputs)
+
+
+def is_current(lake: Lake, params: Params, recipe: Recipe, partition: PartitionKeys) -> bool:
+    """Whether the partition exists and was computed from just what is in the lake now."""
+    stored = lake.fingerprint(recipe.table, partition or None)
+    return stored is not None and stored == fingerprint(lake, params, recipe, partition)
+
+
+def lineage(lake: Lake, params: Params, recipe: Recipe, partition: PartitionKeys, run_id: str) -> Lineage:
+    """What the lake is told about a write of this recipe."""
+    return Lineage(recipe.asset, run_id, recipe.code_version, fingerprint(lake, params, recipe, partition))
+
+
+def _input_digest(lake: Lake, recipe: Recipe, name: str, partition: PartitionKeys) -> Any:
+    if name == "original_labels":
+        return lake.digest("labels", partition[0])
+    if name == "sources":
+        return _sources_digest(lake, partition[0] if partition else None)
+    scope = _SCOPE_OF_TABLE[name]
+    if recipe.scope == "all":
+        if name == "checks":
+            # Its own check comes after it and is no input.
+            return [(key, lake.digest(name, key)) for key in lake.partitions(name) if key != "samples~all"]
+        return [(key, lake.digest(name, key)) for key in lake.partitions(name)]
+    keys: Sequence[str] | None = {
+        "all": None,
+        "batch": partition[:1],
+        "batch_by_generator": partition,
+        "snapshot": partition,
+    }[scope]
+    return lake.digest(name, keys)
+
+
+def _sources_digest(lake: Lake, batch: str | None) -> Any:
+    """Digest of the declarations that a batch depends on: a new source leaves old batches alone."""
+    if batch is None:
+        return lake.digest("sources")
+    wanted = {row["source_id"] for row in lake.rows("items", batch)}
+    kept = [row for row in lake.rows("sources") if row["source_id"] in wanted]
+    for row in kept:
+        row.pop("declared_at")
+        row.pop("declared_by")
+    return digest(kept)
+
+
+def _card_digest(generator: str) -> str:
+    from generators.registry import card_digest, find
+
+    return card_digest(find(generator).card)

@@ -1,0 +1,1 @@
+"""When and where things run: definitions, resources, sensors and the `haetae` command."""

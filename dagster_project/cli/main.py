@@ -1,0 +1,79 @@
+"""The command's entry: global options, sub-commands, and how errors become exit codes.
+
+What the sub-commands do is told in their own modules.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dagster_project.cli import read, run, use
+from dagster_project.cli.console import error_console, quiet_libraries
+from dagster_project.cli.state import State
+from haetae import __version__
+from haetae.errors import GateClosed, Rejected, UsageError
+
+app = typer.Typer(
+    name="haetae",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Keep a multimodal deepfake detector current: collect, make labelled fakes, train, benchmark, promote.",
+)
+app.command("run")(run.run)
+app.command("sample")(run.sample)
+app.command("sql")(read.sql)
+app.command("trace")(read.trace)
+app.command("generators")(read.generators)
+app.command("report")(read.report)
+app.add_typer(read.ledger_app, name="ledger")
+app.command("detect")(use.detect)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"haetae {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    context: typer.Context,
+    lake: Annotated[
+        str, typer.Option("--lake", envvar="HAETAE_LAKE", help="Root of the lake: a folder or an fsspec URL.")
+    ] = "data",
+    params: Annotated[
+        str | None,
+        typer.Option("--params", envvar="HAETAE_PARAMS", help="Parameters file; default ./params.yaml if there."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = State(lake, params)
+
+
+def main() -> None:
+    """Run the command; the console script of the package."""
+    quiet_libraries()
+    try:
+        app()
+    except UsageError as error:
+        _fail(str(error), 2)
+    except Rejected as error:
+        _fail(f"{error.reason}: {error.detail}", 2)
+    except GateClosed as error:
+        _fail(str(error), 3)
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to go on where it was", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _fail(message: str, code: int) -> None:
+    error_console().print(f"haetae: {message}", style="red", markup=False, highlight=False)
+    sys.exit(code)

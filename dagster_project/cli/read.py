@@ -1,0 +1,124 @@
+"""Sub-commands that only read: `sql`, `trace`, `generators`, `report`, `ledger`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dagster_project.cli.console import out_console
+from dagster_project.cli.state import state_of
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def sql(context: typer.Context, query: Annotated[str, typer.Argument(help="A DuckDB query.")], as_json: Json = False) -> None:
+    """Query the lake's tables with DuckDB; `SHOW TABLES` and `DESCRIBE media` tell what there is."""
+    found = state_of(context).filled_lake.sql(query)
+    rows = found.to_pylist()
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(*found.column_names)
+    for row in rows[:200]:
+        table.add_row(*(_cell(row[name]) for name in found.column_names))
+    console = out_console()
+    console.print(table)
+    if len(rows) > 200:
+        console.print(f"… {len(rows) - 200} more rows; --json prints them all")
+
+
+def trace(
+    context: typer.Context,
+    node: Annotated[str, typer.Argument(metavar="ID", help="Any id in the lake, or `champion`.")],
+    as_json: Json = False,
+) -> None:
+    """Everything that ID was made from, and everything that was made of it."""
+    from haetae.audit.trace import trace as follow
+
+    found = follow(state_of(context).filled_lake, node)
+    if as_json:
+        print_json(found)
+        return
+    console = out_console()
+    by_type = Counter(one["type"] for one in found["nodes"])
+    relations = Counter(edge["relation"] for edge in found["edges"])
+    console.print(f"{node}: {len(found['nodes'])} nodes, {len(found['edges'])} edges", style="bold", highlight=False)
+    table = Table("type", "count", "for example")
+    for kind, count in sorted(by_type.items()):
+        example = next(one["id"] for one in found["nodes"] if one["type"] == kind)
+        table.add_row(kind, str(count), example)
+    console.print(table)
+    console.print("relations: " + ", ".join(f"{name} {n}" for name, n in sorted(relations.items())), highlight=False)
+
+
+def generators(context: typer.Context, as_json: Json = False) -> None:
+    """The installed generators: family, modalities, languages, licence, profile."""
+    from generators.registry import installed, problems
+
+    cards = [maker.card for maker in installed().values()]
+    broken = problems()
+    if as_json:
+        print_json([{"generator": card.key, **card.model_dump(mode="json")} for card in cards])
+    else:
+        table = Table("generator", "family", "changes", "languages", "profile", "licence", "what it does")
+        for card in cards:
+            changes, languages = ", ".join(card.modalities), ", ".join(card.languages)
+            table.add_row(card.key, card.family, changes, languages, card.profile, card.licence, card.description)
+        out_console().print(table)
+    for problem in broken:
+        typer.echo(f"haetae: {problem.entry_point} of {problem.package} cannot be used: {problem.message}", err=True)
+
+
+def report(context: typer.Context) -> None:
+    """Write the report page of the lake again, if anything changed, and say where it is."""
+    from haetae.web.report import write_report
+
+    typer.echo(write_report(state_of(context).filled_lake))
+
+
+ledger_app = typer.Typer(help="The record of decisions.", no_args_is_help=True)
+
+
+@ledger_app.command("verify")
+def ledger_verify(context: typer.Context, as_json: Json = False) -> None:
+    """Check the chain of the ledger; exit code 3 when an entry was changed or removed."""
+    from haetae.provenance.ledger import Ledger
+
+    ledger = Ledger(state_of(context).filled_lake.local_path("ledger.jsonl"))
+    faults, n = ledger.verify(), len(ledger.entries())
+    if as_json:
+        print_json({"entries": n, "faults": faults})
+    else:
+        typer.echo("\n".join(faults) or f"{n} entries, chain is whole")
+    if faults:
+        sys.exit(3)
+
+
+@ledger_app.command("show")
+def ledger_show(context: typer.Context, as_json: Json = False) -> None:
+    """All decisions, oldest first."""
+    from haetae.provenance.ledger import Ledger
+
+    entries = Ledger(state_of(context).filled_lake.local_path("ledger.jsonl")).entries()
+    if as_json:
+        print_json([vars(entry) for entry in entries])
+        return
+    table = Table("at", "kind", "subject", "decision", "detail")
+    for entry in entries:
+        table.add_row(entry.at, entry.kind, entry.subject, entry.decision, _cell(dict(entry.detail)))
+    out_console().print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; times become ISO texts."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

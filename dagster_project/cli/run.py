@@ -1,0 +1,100 @@
+"""`haetae run` and `haetae sample`: make the lake current with its sources, and render the embedded sample."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dagster_project.cli.console import Show, error_console, out_console
+from dagster_project.cli.state import State, state_of
+from haetae.engine import PoolEngine
+from haetae.params import Params
+
+
+def run(
+    context: typer.Context,
+    sources: Annotated[
+        Path | None, typer.Option("--sources", help="sources.yaml; without it the embedded sample is rendered and used.")
+    ] = None,
+    until: Annotated[str, typer.Option("--until", help="Last stage to compute: the name of an asset.")] = "champion",
+    generators: Annotated[
+        str, typer.Option("--generators", help="Comma-separated names; default: all of the profile.")
+    ] = "",
+    profile: Annotated[str | None, typer.Option("--profile", help="embedded or full.")] = None,
+) -> None:
+    """Bring the lake up to date: from sources to a promoted detector, doing only what is missing."""
+    from dagster_project.cli.summary import print_summary
+    from dagster_project.instance import instance_of, only_writer
+    from dagster_project.refresh import Refresh, closure
+    from haetae.web.report import write_report
+
+    state = state_of(context)
+    params = _with_profile(state.params, profile)
+    closure(until)
+    show = Show(error_console())
+    engine = PoolEngine(params.engine.workers or None, show.moment)
+    started = time.monotonic()
+    with only_writer(state.lake), show.showing():
+        state.lake.files.sweep()
+        try:
+            path = sources or _embedded_sample(state, params, engine, show)
+            with instance_of(state.lake) as instance:
+                only = [name.strip() for name in generators.split(",") if name.strip()]
+                refresh = Refresh(state.lake, params, engine, instance, show.begin)
+                outcome = refresh.run(path, until, only)
+        finally:
+            engine.close()
+        report = write_report(state.lake) if until == "champion" else None
+    print_summary(out_console(), state, outcome, report, time.monotonic() - started)
+    if outcome.errors:
+        sys.exit(1)
+    if outcome.refused:
+        sys.exit(3)
+
+
+def sample(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to write the clips and their sources.yaml.")],
+) -> None:
+    """Render the embedded sample: short clips of synthetic talking people, and a sources.yaml for them."""
+    from haetae.sample.render import render_sample
+
+    state = state_of(context)
+    show = Show(error_console())
+    engine = PoolEngine(state.params.engine.workers or None, show.moment)
+    with show.showing():
+        try:
+            report = render_sample(folder, engine=engine, **_look(state.params))
+        finally:
+            engine.close()
+    console = out_console()
+    console.print(f"{len(report.files)} files in {folder}; run them with:", highlight=False)
+    console.print(f"  haetae --lake {state.lake_root} run --sources {folder / 'sources.yaml'}", highlight=False)
+
+
+def _embedded_sample(state: State, params: Params, engine: PoolEngine, show: Show) -> Path:
+    from haetae.sample.render import render_sample
+
+    folder = state.lake.local_path("sample")
+    if not (folder / "sources.yaml").exists():
+        show.begin("embedded sample", (), ["talking clips in four languages"])
+    render_sample(folder, engine=engine, **_look(params))
+    return folder / "sources.yaml"
+
+
+def _look(params: Params) -> dict[str, float | int]:
+    return {"seed": params.seed, "clip_s": params.sample.clip_s, "size_px": params.sample.size_px}
+
+
+def _with_profile(params: Params, profile: str | None) -> Params:
+    if profile is None:
+        return params
+    from haetae.params import parse_params
+
+    found = params.model_dump(mode="json")
+    found["generate"]["profile"] = profile
+    return parse_params(found, "--profile")

@@ -1,0 +1,108 @@
+"""What `haetae run` says at its end: counts, refusals, the scorecard, and where to look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from dagster_project.cli.state import State
+from dagster_project.refresh import Outcome
+from haetae.lake import Lake
+from haetae.lake.schema import TABLES
+
+_QUARANTINE = "SELECT stage, reason, count(*) AS n, min(detail) AS example FROM quarantine GROUP BY ALL ORDER BY n DESC"
+_FAKES = "SELECT generator, language, count(*) AS n FROM fakes GROUP BY ALL ORDER BY ALL"
+_SCORES = """
+SELECT e.model_id, slice, protocol, metric, value, ci_low, ci_high, n FROM evaluations e
+JOIN (SELECT snapshot_id FROM snapshots ORDER BY created_at DESC LIMIT 1) USING (snapshot_id)
+WHERE metric IN ('auc', 'eer') AND (slice = 'all' OR slice LIKE 'language=%' OR slice LIKE 'family=%')
+  AND NOT contains(slice, '&') AND (protocol = 'sample' OR slice = 'all') ORDER BY protocol <> 'sample', slice <> 'all', slice, metric
+"""
+_DECISION = """
+SELECT promoted, model_id, previous_model_id, reasons FROM promotions
+JOIN snapshots USING (snapshot_id) ORDER BY created_at DESC LIMIT 1
+"""
+
+
+def print_summary(console: Console, state: State, outcome: Outcome, report: Path | None, took_s: float) -> None:
+    """Print the closing summary of a run."""
+    lake = state.lake
+    if outcome.computed:
+        done = ", ".join(f"{asset} ×{n}" for asset, n in outcome.computed.items())
+        console.print(f"\ncomputed in {took_s:.0f} s: {done}", highlight=False)
+    else:
+        console.print(f"\nnothing to do: the lake is up to date ({took_s:.1f} s)", highlight=False)
+    console.print(_counts(lake))
+    _print_rows(console, lake, "quarantine", _QUARANTINE, ("stage", "reason", "n", "example"))
+    _print_rows(console, lake, "fakes", _FAKES, ("generator", "language", "n"))
+    console.print(_scorecard(lake)) if lake.partitions("evaluations") else None
+    _print_decision(console, lake)
+    for line in outcome.refused:
+        console.print(f"refused by a check: {line}", style="yellow", markup=False, highlight=False)
+    for line in outcome.unlisted:
+        console.print(f"could not be listed: {line}", style="yellow", markup=False, highlight=False)
+    for line in outcome.errors:
+        console.print(f"failed: {line}", style="red", markup=False, highlight=False)
+    if outcome.errors:
+        console.print("Run the same command again: it goes on where it stopped.", highlight=False)
+    _print_where(console, state, report)
+
+
+def _counts(lake: Lake) -> Table:
+    table = Table(title="rows", title_justify="left", show_header=False, box=None, pad_edge=False)
+    names = [name for name in TABLES if lake.partitions(name)]
+    for start in range(0, len(names), 4):
+        cells = [(name, str(lake.dataset(name).count_rows())) for name in names[start : start + 4]]
+        table.add_row(*(part for name, count in cells for part in (name, f"{count}  ")))
+    return table
+
+
+def _print_rows(console: Console, lake: Lake, title: str, query: str, columns: tuple[str, ...]) -> None:
+    rows = lake.sql(query).to_pylist()
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column == "n" else "left")
+    for row in rows:
+        table.add_row(*(_plain(row[column]) for column in columns))
+    console.print(table)
+
+
+def _scorecard(lake: Lake) -> Table:
+    table = Table(title="scorecard (test split, 95 % bootstrap interval)", title_justify="left")
+    for column in ("slice", "protocol", "metric", "value", "interval", "n"):
+        table.add_column(column, justify="right" if column in ("value", "n") else "left")
+    for row in lake.sql(_SCORES).to_pylist():
+        if row["value"] is None:
+            continue
+        interval = "–" if row["ci_low"] is None else f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
+        value = f"{row['value']:.3f}"
+        table.add_row(row["slice"], row["protocol"], row["metric"], value, interval, str(row["n"]))
+    return table
+
+
+def _print_decision(console: Console, lake: Lake) -> None:
+    rows = lake.sql(_DECISION).to_pylist()
+    if not rows:
+        return
+    decision = rows[0]
+    verdict = "promoted to champion" if decision["promoted"] else "not promoted; the champion stays"
+    console.print(f"{decision['model_id']}: {verdict}", style="bold", highlight=False)
+    for reason in decision["reasons"]:
+        console.print(f"  {reason}", highlight=False, markup=False)
+
+
+def _print_where(console: Console, state: State, report: Path | None) -> None:
+    lake = state.lake_root
+    if report is not None:
+        console.print(f"\nlook:   {report}", highlight=False)
+    console.print(f"query:  haetae --lake {lake} sql \"SELECT * FROM fakes LIMIT 3\"", highlight=False)
+    console.print(f"trace:  haetae --lake {lake} trace champion", highlight=False)
+
+
+def _plain(value: object) -> str:
+    text = str(value).replace("\n", " ")
+    return text if len(text) <= 100 else f"{text[:97]}…"

@@ -1,0 +1,226 @@
+"""`haetae run`: bring a lake up to date with its sources, in this process, doing only what is missing.
+
+It decides which partitions of which assets are stale and materialises them through Dagster; what the
+assets do is told in `assets`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from assets.quality import CHECKED, judge, verdict_of
+from assets.recipes import RECIPES, is_current
+from dagster_project.definitions import build
+from dagster_project.instance import process_tag
+from dagster_project.wanted import next_snapshot_id, wanted_generators
+from haetae.engine import Engine
+from haetae.errors import UsageError
+from haetae.lake import Lake
+from haetae.media.intake import SourcesFiles, declare_sources, open_batches, sources_changed
+from haetae.params import Params
+from haetae.provenance.sources import load_sources
+
+BATCH_ASSETS = ("media", "clips", "tracks", "utterances", "cues", "groups", "original_labels")
+FAKE_ASSETS = ("fakes", "labels")
+SNAPSHOT_ASSETS = ("snapshot", "candidate", "scorecard", "champion")
+STAGES = ("sources", *BATCH_ASSETS, *FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
+"""Every asset that `--until` may name, in order."""
+
+Announce = Callable[[str, tuple[str, ...], Sequence[str]], None]
+"""Told before each piece of work: its title, its partition and the assets it computes."""
+
+
+@dataclass
+class Outcome:
+    """What a command did: assets computed, what failed, which checks said no, what could not be listed."""
+
+    computed: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
+
+
+class Refresh:
+    """One pass over the graph. Create it inside `instance_of` and `only_writer`."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        params: Params,
+        engine: Engine,
+        instance: dg.DagsterInstance,
+        announce: Announce = lambda title, partition, assets: None,
+    ) -> None:
+        self._lake = lake
+        self._params = params
+        self._engine = engine
+        self._instance = instance
+        self._announce = announce
+        self._outcome = Outcome()
+
+    def run(self, sources: Path, until: str = "champion", generators: Sequence[str] = ()) -> Outcome:
+        """Do what is missing up to and including one stage. Raises: UsageError for a bad file or name."""
+        wanted = closure(until)
+        keys = wanted_generators(self._params.generate, generators) if "fakes" in wanted else []
+        self._declare(sources)
+        for batch in self._batches(sources) if "media" in wanted else []:
+            self._bring_up(f"batch {batch}", (batch,), [a for a in BATCH_ASSETS if a in wanted])
+        self._add("generator", keys)
+        for batch in self._complete_batches(wanted):
+            for key in keys:
+                self._bring_up(f"{key} on {batch}", (batch, key), [a for a in FAKE_ASSETS if a in wanted])
+        if "samples" in wanted:
+            self._bring_up("data set", (), ["samples"])
+        self._retrain([asset for asset in SNAPSHOT_ASSETS if asset in wanted])
+        return self._outcome
+
+    def _declare(self, path: Path) -> None:
+        declared = load_sources(path)
+        if not sources_changed(self._lake, declared):
+            return
+        self._materialise("sources", (), ["sources"], sources_files=SourcesFiles(path))
+
+    def _batches(self, path: Path) -> Iterator[str]:
+        declared = load_sources(path)
+        opened = open_batches(self._lake, declared, self._params.crawl, "intake")
+        self._outcome.unlisted += opened.problems
+        fresh = self._add("batch", self._lake.partitions("items"))
+        for key in fresh:
+            event = dg.AssetMaterialization("items", partition=key)
+            self._instance.report_runless_asset_event(event)
+        yield from self._lake.partitions("items")
+
+    def _complete_batches(self, wanted: Sequence[str]) -> list[str]:
+        """Batches whose own stages are all up to date: fakes are made of nothing else."""
+        needed = [asset for asset in BATCH_ASSETS if asset in wanted]
+        batches = self._lake.partitions("items") if "fakes" in wanted else []
+        return [key for key in batches if all(self._is_ready(asset, (key,)) for asset in needed)]
+
+    def _retrain(self, wanted: list[str]) -> None:
+        if not wanted or not self._is_ready("samples", ()):
+            return
+        key = next_snapshot_id(self._lake, self._params)
+        if key is None:
+            self._outcome.errors.append(
+                "there is nothing to train on: no clip or fake has a verdict; see: haetae sql 'FROM quarantine'"
+            )
+            return
+        self._add("snapshot", [key])
+        self._bring_up(f"snapshot {key}", (key,), wanted)
+
+    def _bring_up(self, title: str, partition: tuple[str, ...], assets: Sequence[str]) -> None:
+        """Compute the stale ones of these assets, and those that read them; nothing behind a failed check."""
+        stale: list[str] = []
+        stopped: set[str] = set()
+        for asset in assets:
+            recipe = RECIPES[asset]
+            if stopped & set(recipe.reads):
+                stopped.add(recipe.table)
+            elif {RECIPES[other].table for other in stale} & set(recipe.reads):
+                stale.append(asset)
+            elif not self._is_current(asset, partition):
+                stale.append(asset)
+            elif not self._is_sound(title, asset, partition):
+                stopped.add(recipe.table)
+        if stale:
+            self._materialise(title, partition, stale)
+
+    def _is_sound(self, title: str, asset: str, partition: tuple[str, ...]) -> bool:
+        """Whether the check of a partition passed; it is made again where data or thresholds are newer."""
+        table = next((table for name, table, _ in CHECKED if name == asset), None)
+        if table is None:
+            return True
+        known = verdict_of(self._lake, self._params, asset, table, partition)
+        if known is None:
+            report = judge(self._lake, self._params, asset, table, partition, "recheck")
+            evaluation = dg.AssetCheckEvaluation(
+                dg.AssetKey(asset),
+                "sound",
+                report.passed,
+                {"rows": dg.MetadataValue.int(report.checked)},
+                description=report.summary,
+                blocking=True,
+            )
+            self._instance.report_runless_asset_event(evaluation)
+            known = report.passed
+        if not known:
+            self._outcome.refused.append(f"{title}: {asset}: its check failed; see: haetae sql 'FROM checks'")
+        return known
+
+    def _is_current(self, asset: str, partition: tuple[str, ...]) -> bool:
+        return is_current(self._lake, self._params, RECIPES[asset], partition)
+
+    def _is_ready(self, asset: str, partition: tuple[str, ...]) -> bool:
+        checked = {name: table for name, table, _ in CHECKED}
+        if not self._is_current(asset, partition):
+            return False
+        if asset not in checked:
+            return True
+        return verdict_of(self._lake, self._params, asset, checked[asset], partition) is True
+
+    def _materialise(
+        self, title: str, partition: tuple[str, ...], assets: Sequence[str], **overrides: object
+    ) -> None:
+        self._announce(title, partition, assets)
+        defs = build(lake=self._lake, params=self._params, engine=self._engine, **overrides)
+        job = defs.resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            instance=self._instance,
+            partition_key=_key(partition),
+            raise_on_error=False,
+            tags=process_tag(),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        self._record(title, result)
+
+    def _record(self, title: str, result: dg.ExecuteInProcessResult) -> None:
+        for event in result.get_asset_materialization_events():
+            if event.asset_key is not None:
+                self._outcome.computed[event.asset_key.to_user_string()] += 1
+        refused = [e for e in result.get_asset_check_evaluations() if not e.passed]
+        for one in refused:
+            asset = one.asset_key.to_user_string()
+            self._outcome.refused.append(f"{title}: {asset}: {one.description}")
+        if result.success or refused:
+            return
+        for event in result.get_step_failure_events():
+            error = event.step_failure_data.error
+            cause = error.cause or error if error else None
+            told = cause.message.strip() if cause else "no reason given"
+            self._outcome.errors.append(f"{title}: {event.step_key}: {told} (run {result.run_id})")
+
+    def _add(self, name: str, keys: Sequence[str]) -> list[str]:
+        fresh = sorted(set(keys) - set(self._instance.get_dynamic_partitions(name)))
+        if fresh:
+            self._instance.add_dynamic_partitions(name, fresh)
+        return fresh
+
+
+def closure(until: str) -> list[str]:
+    """The stages needed for one stage, itself included. Raises: UsageError for an unknown name."""
+    if until not in STAGES:
+        raise UsageError(f"--until {until}: no such stage; the stages are: {', '.join(STAGES)}")
+    writers = {recipe.table: recipe.asset for recipe in RECIPES.values() if recipe.asset != "original_labels"}
+    todo, needed = [until], {until}
+    while todo:
+        recipe = RECIPES.get(todo.pop())
+        for name in recipe.reads if recipe else ():
+            asset = name if name in RECIPES else writers.get(name, name)
+            if asset in STAGES and asset not in needed:
+                needed.add(asset)
+                todo.append(asset)
+    if "samples" in needed:
+        needed.add("original_labels")
+    return [stage for stage in STAGES if stage in needed or (until in SNAPSHOT_ASSETS and stage in BATCH_ASSETS)]
+
+
+def _key(partition: tuple[str, ...]) -> str | None:
+    if len(partition) == 2:
+        return dg.MultiPartitionKey({"batch": partition[0], "generator": partition[1]})
+    return partition[0] if partition else None

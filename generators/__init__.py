@@ -1,0 +1,1 @@
+"""How fakes are made: the protocol, the cards, and one folder per family. Nothing here schedules work."""

@@ -1,0 +1,1 @@
+"""Combinations: several modalities changed by one plan."""

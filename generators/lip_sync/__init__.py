@@ -1,0 +1,1 @@
+"""Lip sync: a mouth that moves to other speech."""

@@ -1,0 +1,195 @@
+"""Making one fake of one clip: decode, generate, check the contract, encode, store, describe as a row.
+
+Which clip goes to which generator, and whether it may, is decided before; labels are written after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generators.masks import masks_to_bytes, regions_of
+from generators.protocol import (
+    Card,
+    ClipView,
+    Face,
+    FakeRequest,
+    FakeResult,
+    Generator,
+    settings,
+)
+from generators.registry import find
+from generators.segments import FPS, RATE_HZ
+from generators.verify import same, verify
+from haetae.errors import Rejected
+from haetae.lake import Lake
+from haetae.provenance.ids import canonical_json, content_id, seed_of
+
+Row = dict[str, Any]
+
+
+@dataclass
+class MakeFakes:
+    """One clip in, one `fakes` row out; the fake and its masks are in the lake when the row comes back.
+
+    A row holds the columns of a clip and: generator (key), tracks, utterances (rows of the clip), donor (clip
+    columns and tracks, or None), sentence (or None), seed, licence.
+
+    lake_root: folder or URL of the lake; crf: x264 quality, the same as that of the clips; device: where
+    weights go; recheck_every: one of so many fakes, drawn by its seed, is made twice and must come out the
+    same (0: none); params: overrides of the card's parameters.
+    Raises on a row: Rejected with the generator's reason; Rejected("contract_broken") for a wrong plug-in.
+    """
+
+    stage: ClassVar[str] = "fakes"
+    key: ClassVar[str] = "clip_id"
+    num_cpus: ClassVar[float] = 1.0
+    num_gpus: ClassVar[float] = 0.0
+
+    lake_root: str
+    crf: int = 18
+    device: str = "cpu"
+    timeout_s: float = 900.0
+    recheck_every: int = 16
+    params: dict[str, Any] = field(default_factory=dict)
+    _loaded: dict[str, Generator] = field(init=False, default_factory=dict, repr=False, compare=False)
+    _tracker: Any = field(init=False, default=None, repr=False, compare=False)
+
+    def setup(self) -> None:
+        """Nothing is shared by all rows; a generator is loaded with its first row and kept."""
+
+    def __call__(self, row: Row) -> list[Row]:
+        lake = Lake(self.lake_root)
+        generator = self._generator(row["generator"])
+        request = self._request(lake, row)
+        result = generator.generate(request)
+        change = verify(generator.card, request, result)
+        self._recheck(generator, request, result)
+        metrics = {**result.metrics, **change.as_metrics(), **self._found_again(request.target, result)}
+        return [self._store(lake, row, generator.card, request, result, metrics)]
+
+    def _generator(self, key: str) -> Generator:
+        if key not in self._loaded:
+            generator = find(key)()
+            generator.load(self.device)
+            self._loaded[key] = generator
+        return self._loaded[key]
+
+    def _request(self, lake: Lake, row: Row) -> FakeRequest:
+        donor = row.get("donor")
+        return FakeRequest(
+            target=view(lake, row, row["tracks"], row["utterances"]),
+            seed=row["seed"],
+            language=row["language"],
+            donor=None if donor is None else view(lake, donor, donor["tracks"], ()),
+            sentence=row.get("sentence"),
+            params=self.params,
+        )
+
+    def _recheck(self, generator: Generator, request: FakeRequest, result: FakeResult) -> None:
+        if not self.recheck_every or seed_of("recheck", request.seed) % self.recheck_every:
+            return
+        if differs := same(result, generator.generate(request)):
+            raise Rejected("contract_broken", f"determinism: a second call gave other {differs}")
+
+    def _found_again(self, target: ClipView, result: FakeResult) -> dict[str, float]:
+        """Share of changed frames with a face in the target in which a face is found there in the fake."""
+        face = next((f for f in target.faces if f.track_id == result.track_id), None)
+        if result.frames is None or result.masks is None or face is None:
+            return {}
+        if self._tracker is None:
+            from haetae.faces.mesh import MeshTracker
+
+            self._tracker = MeshTracker()
+        span = slice(face.first_frame, face.first_frame + len(face.mesh))
+        asked = face.found & result.masks[span].any(axis=(1, 2))
+        if not asked.any():
+            return {}
+        boxes = np.concatenate([face.mesh[:, :, :2].min(axis=1), face.mesh[:, :, :2].max(axis=1)], axis=1)
+        _, found = self._tracker.track(result.frames[span], boxes)
+        return {"face_found_again": round(float(found[asked].mean()), 6)}
+
+    def _store(
+        self, lake: Lake, row: Row, card: Card, request: FakeRequest, result: FakeResult, metrics: Row
+    ) -> Row:
+        target = request.target
+        donor_id = None if request.donor is None else request.donor.clip_id
+        params: Row = dict(settings(card, request))
+        params |= {"donor_id": donor_id} if donor_id else {}
+        params |= {"sentence": request.sentence} if request.sentence else {}
+        frames = target.frames if result.frames is None else result.frames
+        audio = target.audio if result.audio is None else result.audio
+        masks_blob = None if result.masks is None else lake.put_blob(masks_to_bytes(result.masks), "npz")
+        return {
+            "fake_id": content_id("fake", row["clip_id"], card.key, request.seed, params),
+            "clip_id": row["clip_id"],
+            "batch": row["batch"],
+            "donor_id": donor_id,
+            "generator": card.key,
+            "family": card.family,
+            "blob_id": _encode(lake, frames, audio, self.crf),
+            "modalities": list(card.modalities),
+            "segments": [asdict(segment) for segment in result.segments],
+            "regions": [] if result.masks is None else regions_of(result.masks, result.track_id),
+            "masks_blob": masks_blob,
+            "seed": request.seed,
+            "params": canonical_json(params),
+            "licence": row["licence"],
+            "pair_id": row["clip_id"],
+            "track_id": result.track_id,
+            "language": request.language,
+            "text": result.text,
+            "words": [asdict(word) for word in result.words],
+            "duration_s": _duration_s(frames, audio),
+            "n_frames": 0 if frames is None else len(frames),
+            "metrics": canonical_json(metrics),
+        }
+
+
+def view(lake: Lake, clip: Row, tracks: Any, utterances: Any) -> ClipView:
+    """A clip decoded, with its meshes: what a generator sees.
+
+    clip: clip columns; tracks, utterances: its rows of these tables. Raises: Rejected by the readers.
+    """
+    from haetae.faces.tracks import load_mesh
+    from haetae.media.audio import read_audio
+    from haetae.media.frames import read_frames
+
+    path = lake.open_local(clip["blob_id"])
+    faces = []
+    for track in sorted(tracks, key=lambda t: t["index"]):
+        mesh, found = load_mesh(lake.open_local(track["mesh_blob"]))
+        faces.append(Face(track["track_id"], track["first_frame"], mesh, found))
+    return ClipView(
+        clip_id=clip["clip_id"],
+        language=clip["language"],
+        frames=read_frames(path) if clip["has_video"] else None,
+        audio=read_audio(path) if clip["has_audio"] else None,
+        faces=tuple(faces),
+        speech=tuple(sorted((float(u["start_s"]), float(u["end_s"])) for u in utterances)),
+    )
+
+
+def _encode(lake: Lake, frames: NDArray[np.uint8] | None, audio: NDArray[np.float32] | None, crf: int) -> str:
+    """Store pictures and sound as .mp4, or sound alone as .wav; returns the blob id."""
+    from haetae.media.encode import write_video, write_wav
+
+    with lake.tmp_dir() as folder:
+        if frames is None:
+            assert audio is not None
+            path = Path(folder) / "fake.wav"
+            write_wav(path, audio)
+        else:
+            path = Path(folder) / "fake.mp4"
+            write_video(path, frames, audio, crf=crf)
+        return lake.put_blob(path, path.suffix)
+
+
+def _duration_s(frames: NDArray[np.uint8] | None, audio: NDArray[np.float32] | None) -> float:
+    if frames is not None:
+        return len(frames) / FPS
+    return 0.0 if audio is None else audio.size / RATE_HZ

@@ -1,0 +1,184 @@
+"""Which clips a generator may take, and with which donor and which sentence.
+
+Whether anything may be made of a clip at all (consent, licence, purposes) is not decided here but by the
+policy gate; candidates come already limited to the split of the clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from generators.protocol import Card
+from haetae.locales import load
+from haetae.provenance.ids import seed_of
+from haetae.voice.espeak import VOICES, speak
+
+Row = dict[str, Any]
+
+MIN_FACE_PX = 64.0
+MIN_FOUND_FRACTION = 0.8
+MIN_SPEECH_S = 0.6
+FASTEST_WPM = 230
+_MARGIN_S = 0.1
+_BEST_DONORS = 3
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What to make a fake with, or why not: `reason` is None when it can be made."""
+
+    reason: str | None = None
+    donor: Row | None = None
+    sentence: str | None = None
+
+
+def plan(
+    card: Card,
+    clip: Row,
+    tracks: Sequence[Row],
+    utterances: Sequence[Row],
+    candidates: Sequence[Row],
+    seed: int,
+    min_face_px: float = MIN_FACE_PX,
+) -> Planned:
+    """Everything that one request needs, or the reason why there is none.
+
+    clip, tracks, utterances: rows of the lake; candidates: clip rows of the same split, each with "tracks".
+    Reasons: those of `eligible`, no_donor, no_sentence_fits.
+    """
+    if reason := eligible(card, clip, tracks, utterances, min_face_px):
+        return Planned(reason)
+    donor = None
+    if "donor_face" in card.needs or "donor_voice" in card.needs:
+        donor = choose_donor(card, {**clip, "tracks": list(tracks)}, candidates, seed, min_face_px)
+        if donor is None:
+            return Planned("no_donor")
+    sentence = None
+    if "sentence" in card.needs:
+        low_s, high_s = room_for_speech(clip, utterances, placed_in_speech="audio" in card.modalities)
+        sentence = choose_sentence(clip["language"], clip["use_case"], seed, low_s, high_s)
+        if sentence is None:
+            return Planned("no_sentence_fits")
+    return Planned(None, donor, sentence)
+
+
+def eligible(
+    card: Card,
+    clip: Row,
+    tracks: Sequence[Row],
+    utterances: Sequence[Row],
+    min_face_px: float = MIN_FACE_PX,
+) -> str | None:
+    """Why a generator may not take a clip, or None if it may.
+
+    Reasons: language_not_claimed, no_sentences (no locale or voice for its language), no_audio, no_speech,
+    no_face, face_too_small (median box below `min_face_px`), face_lost (mesh found in too few frames).
+    """
+    if clip["language"] not in card.languages:
+        return "language_not_claimed"
+    if "sentence" in card.needs and clip["language"] not in VOICES:
+        return "no_sentences"
+    if "audio" in card.modalities or "speech" in card.needs:
+        if not clip["has_audio"]:
+            return "no_audio"
+        if sum(u["end_s"] - u["start_s"] for u in utterances) < MIN_SPEECH_S:
+            return "no_speech"
+    if "video" in card.modalities or "face" in card.needs:
+        return _face_reason(clip, tracks, min_face_px)
+    return None
+
+
+def choose_donor(
+    card: Card, clip: Row, candidates: Sequence[Row], seed: int, min_face_px: float = MIN_FACE_PX
+) -> Row | None:
+    """A clip of another person that can lend its face or voice; None if there is none.
+
+    clip, candidates: clip rows with "tracks" (rows of the tracks table). Of the candidates nearest in pose
+    and face size, one is drawn by the seed; the order of the candidates does not matter.
+    """
+    usable = [
+        other
+        for other in candidates
+        if _another_person(clip, other)
+        and ("donor_face" not in card.needs or _face_reason(other, other["tracks"], min_face_px) is None)
+        and ("donor_voice" not in card.needs or other["has_audio"])
+    ]
+    if not usable:
+        return None
+    ranked = sorted(usable, key=lambda other: (_unlike(clip, other), other["clip_id"]))[:_BEST_DONORS]
+    return ranked[seed_of("donor", card.key, clip["clip_id"], seed) % len(ranked)]
+
+
+def choose_sentence(language: str, use_case: str, seed: int, min_s: float, max_s: float) -> str | None:
+    """A sentence of the locale that lasts between `min_s` and `max_s` when spoken at an ordinary rate.
+
+    Sentences are tried in an order drawn by the seed. Where none is that short or long, the one that
+    is longest of those that a fast speaker (230 words a minute) says within `max_s`; None if none can.
+    Raises: UsageError for a language without locale.
+    """
+    locale = load(language)
+    slow, fast = locale.voice.rate_wpm
+    sentences = sorted(
+        locale.sentences_for(use_case), key=lambda text: seed_of("sentence", language, seed, text)
+    )
+    for sentence in sentences:
+        if min_s <= spoken_s(sentence, language, (slow + fast) // 2) <= max_s:
+            return sentence
+    fitting = [s for s in sentences if spoken_s(s, language, FASTEST_WPM) <= max_s]
+    return max(fitting, key=lambda s: spoken_s(s, language, FASTEST_WPM)) if fitting else None
+
+
+@lru_cache(maxsize=4096)
+def spoken_s(sentence: str, language: str, rate_wpm: int) -> float:
+    """How long a sentence lasts, from its first sound to its last, in seconds."""
+    sounds = speak(sentence, language, rate_wpm=rate_wpm).phonemes
+    return sounds[-1].end_s - sounds[0].start_s
+
+
+def room_for_speech(
+    clip: Row, utterances: Sequence[Row], placed_in_speech: bool = True
+) -> tuple[float, float]:
+    """Shortest and longest sentence that suits a clip, seconds.
+
+    In speech: up to what lies between the first utterance's start and the clip's end; else up to the clip's
+    length. At least a third of it, so that what is changed can be seen.
+    """
+    start_s = min((u["start_s"] for u in utterances), default=0.0) if placed_in_speech else 0.0
+    room_s = max(0.0, float(clip["duration_s"]) - start_s - _MARGIN_S)
+    spoken = sum(u["end_s"] - u["start_s"] for u in utterances)
+    most_s = min(room_s, spoken + 0.5) if placed_in_speech else room_s
+    return most_s / 3, most_s
+
+
+def _face_reason(clip: Row, tracks: Sequence[Row], min_face_px: float) -> str | None:
+    if not clip["has_video"] or not tracks:
+        return "no_face"
+    face = min(tracks, key=lambda track: track["index"])
+    if face["size_px"] < min_face_px:
+        return "face_too_small"
+    if face["found_fraction"] < MIN_FOUND_FRACTION:
+        return "face_lost"
+    return None
+
+
+def _another_person(clip: Row, other: Row) -> bool:
+    """Different media, and no name in common; tracks may carry names that the clip does not declare."""
+    return other["media_id"] != clip["media_id"] and not (_names(clip) & _names(other))
+
+
+def _names(clip: Row) -> set[str]:
+    return {*(clip.get("identities") or ()), *(t["identity"] for t in clip["tracks"] if t.get("identity"))}
+
+
+def _unlike(clip: Row, other: Row) -> float:
+    """Distance of two faces in pose (30° counts 1), size (an octave counts 1) and openness of the mouth."""
+    if not clip["tracks"] or not other["tracks"]:
+        return 0.0
+    a, b = (min(c["tracks"], key=lambda track: track["index"]) for c in (clip, other))
+    pose = (abs(a["yaw_deg"] - b["yaw_deg"]) + abs(a["pitch_deg"] - b["pitch_deg"])) / 30.0
+    ratio = max(a["size_px"], b["size_px"]) / max(min(a["size_px"], b["size_px"]), 1.0)
+    small = 1.0 if b["size_px"] < a["size_px"] else 0.5
+    return float(pose + small * (ratio - 1.0) + 0.5 * max(0.0, a["mouth_open"] - b["mouth_open"]))

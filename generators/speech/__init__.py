@@ -1,0 +1,1 @@
+"""Speech: a voice that says something else."""

@@ -1,0 +1,1 @@
+"""How good a detector is: metrics, intervals, scorecards by slice, and the promotion gate. It trains nothing."""

@@ -1,0 +1,36 @@
+"""SQL views over the tables: the stored columns, the derived ones, and the label that wins.
+
+How the tables are stored is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import pyarrow.dataset as ds
+
+from haetae.lake.schema import TABLES
+
+EVIDENCE_ORDER = ("predicted", "construction", "imported", "reviewed")
+"""From the weakest evidence to the strongest; among equals the latest wins."""
+
+_CURRENT_LABELS = f"""
+CREATE VIEW current_labels AS
+SELECT * EXCLUDE (rank) FROM (
+    SELECT *, row_number() OVER (
+        PARTITION BY sample_id, modality, track_id
+        ORDER BY list_position({list(EVIDENCE_ORDER)!r}, evidence) DESC, labelled_at DESC, author
+    ) AS rank FROM labels
+) WHERE rank = 1
+"""
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, datasets: Mapping[str, ds.Dataset]) -> None:
+    """Register every table under its name, and `current_labels`: the strongest and latest labels."""
+    for name, dataset in datasets.items():
+        connection.register(f"_{name}", dataset)
+    for name in datasets:
+        derived = "".join(f", {sql} AS {column.name}" for column, sql in TABLES[name].derived)
+        connection.execute(f"CREATE VIEW {name} AS SELECT self.*{derived} FROM _{name} self")
+    connection.execute(_CURRENT_LABELS)

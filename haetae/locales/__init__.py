@@ -1,0 +1,8 @@
+"""What the pipeline says in each language: sentences for made speech, captions for labels, voice settings.
+
+How a sentence is spoken and where a caption is shown is not known here.
+"""
+
+from haetae.locales.load import Locale, Settings, caption, languages, load
+
+__all__ = ["Locale", "Settings", "caption", "languages", "load"]

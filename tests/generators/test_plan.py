@@ -1,0 +1,132 @@
+"""Each generator gets clips it can change, a donor who is someone else, and a sentence that fits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from generators.combination.dubbed import Dubbed
+from generators.face_swap.mesh_swap import MeshSwap
+from generators.face_swap.self_blend import SelfBlend
+from generators.lip_sync.viseme_sync import VisemeSync
+from generators.plan import choose_donor, choose_sentence, eligible, plan, room_for_speech, spoken_s
+from generators.speech.espeak_tts import EspeakTts
+from haetae.errors import UsageError
+from haetae.locales import load
+
+Row = dict[str, Any]
+SPEECH = [{"start_s": 0.5, "end_s": 3.5}]
+
+
+def _track(**changes: Any) -> Row:
+    base = {"index": 0, "size_px": 180.0, "found_fraction": 1.0, "identity": None}
+    return base | {"yaw_deg": 0.0, "pitch_deg": 0.0, "mouth_open": 0.3} | changes
+
+
+def _clip(clip_id: str = "clip-a", **changes: Any) -> Row:
+    base = {"clip_id": clip_id, "media_id": f"media-{clip_id}", "language": "ms", "use_case": "news"}
+    base |= {"duration_s": 4.0, "has_video": True, "has_audio": True, "identities": [clip_id]}
+    return base | {"tracks": [_track()]} | changes
+
+
+def test_an_ordinary_clip_suits_every_generator() -> None:
+    for generator in (MeshSwap, SelfBlend, VisemeSync, EspeakTts, Dubbed):
+        assert eligible(generator.card, _clip(), [_track()], SPEECH) is None
+
+
+@pytest.mark.parametrize(
+    ("generator", "clip", "tracks", "utterances", "reason"),
+    [
+        (MeshSwap, {}, [], SPEECH, "no_face"),
+        (MeshSwap, {"has_video": False}, [], SPEECH, "no_face"),
+        (MeshSwap, {}, [_track(size_px=63.0)], SPEECH, "face_too_small"),
+        (SelfBlend, {}, [_track(found_fraction=0.4)], SPEECH, "face_lost"),
+        (EspeakTts, {"has_audio": False}, [], [], "no_audio"),
+        (EspeakTts, {}, [], [], "no_speech"),
+        (EspeakTts, {}, [], [{"start_s": 0.0, "end_s": 0.3}], "no_speech"),
+        (EspeakTts, {"language": "other"}, [], SPEECH, "language_not_claimed"),
+        (Dubbed, {}, [], SPEECH, "no_face"),
+        (Dubbed, {"has_audio": False}, [_track()], [], "no_audio"),
+        (VisemeSync, {"language": "other"}, [_track()], SPEECH, "language_not_claimed"),
+    ],
+)
+def test_a_clip_that_a_generator_cannot_change_is_named_with_its_reason(
+    generator: Any, clip: Row, tracks: list[Row], utterances: list[Row], reason: str
+) -> None:
+    assert eligible(generator.card, _clip(**clip), tracks, utterances) == reason
+
+
+def test_sound_alone_is_enough_for_speech_and_a_silent_clip_for_a_face() -> None:
+    assert eligible(EspeakTts.card, _clip(has_video=False), [], SPEECH) is None
+    assert eligible(SelfBlend.card, _clip(has_audio=False), [_track()], []) is None
+    assert eligible(VisemeSync.card, _clip(has_audio=False), [_track()], []) is None
+
+
+def test_a_donor_is_another_person_from_other_media() -> None:
+    me = _clip("clip-a")
+    alike = [
+        _clip("clip-b", media_id=me["media_id"], identities=[]),
+        _clip("clip-c", identities=["clip-a"]),
+        _clip("clip-d", identities=[], tracks=[_track(identity="clip-a")]),
+        _clip("clip-e", tracks=[]),
+        _clip("clip-f", tracks=[_track(size_px=30.0)]),
+        _clip("clip-g", tracks=[_track(found_fraction=0.2)]),
+    ]
+    assert choose_donor(MeshSwap.card, me, alike, 1) is None
+    chosen = choose_donor(MeshSwap.card, me, [*alike, _clip("clip-z")], 1)
+    assert chosen is not None
+    assert chosen["clip_id"] == "clip-z"
+
+
+def test_a_donor_is_near_in_pose_and_the_order_of_candidates_does_not_matter() -> None:
+    near = [_clip(f"clip-n{k}", tracks=[_track(yaw_deg=float(k))]) for k in range(3)]
+    far = [_clip(f"clip-f{k}", tracks=[_track(yaw_deg=40.0 + k)]) for k in range(5)]
+    seen = set()
+    for seed in range(30):
+        chosen = choose_donor(MeshSwap.card, _clip(), [*far, *near], seed)
+        again = choose_donor(MeshSwap.card, _clip(), [*near, *far][::-1], seed)
+        assert chosen is not None
+        assert again is not None
+        assert chosen["clip_id"] == again["clip_id"]
+        seen.add(chosen["clip_id"])
+    assert seen == {"clip-n0", "clip-n1", "clip-n2"}
+
+
+@pytest.mark.parametrize("language", ["ko", "ms", "ta", "en-SG"])
+def test_a_sentence_fits_the_time_it_is_asked_for(language: str) -> None:
+    rates = load(language).voice.rate_wpm
+    chosen = {choose_sentence(language, "news", seed, 1.0, 3.5) for seed in range(8)}
+    assert len(chosen) > 1
+    for sentence in chosen:
+        assert sentence in load(language).sentences_for("news")
+        assert 1.0 <= spoken_s(sentence, language, sum(rates) // 2) <= 3.5
+    assert choose_sentence(language, "news", 3, 1.0, 3.5) == choose_sentence(language, "news", 3, 1.0, 3.5)
+
+
+def test_no_sentence_is_better_than_one_that_cannot_be_said_in_time() -> None:
+    assert choose_sentence("ms", "news", 1, 0.1, 0.4) is None
+    with pytest.raises(UsageError):
+        choose_sentence("other", "news", 1, 1.0, 3.0)
+
+
+def test_a_plan_holds_what_the_card_needs_and_nothing_else() -> None:
+    others = [_clip("clip-b")]
+    swap = plan(MeshSwap.card, _clip(), [_track()], SPEECH, others, 1)
+    assert swap.reason is None
+    assert swap.donor is not None
+    assert swap.sentence is None
+    said = plan(EspeakTts.card, _clip(), [_track()], SPEECH, others, 1)
+    assert said.reason is None
+    assert said.donor is None
+    assert said.sentence in load("ms").sentences_for("news")
+    assert plan(MeshSwap.card, _clip(), [_track()], SPEECH, [], 1).reason == "no_donor"
+    brief = [{"start_s": 0.0, "end_s": 0.7}]
+    assert plan(EspeakTts.card, _clip(duration_s=0.8), [_track()], brief, [], 1).reason == "no_sentence_fits"
+
+
+def test_room_for_speech_reaches_from_the_first_word_to_the_end() -> None:
+    low_s, high_s = room_for_speech(_clip(), SPEECH)
+    assert 0 < low_s < high_s
+    assert high_s == pytest.approx(3.4)
+    assert room_for_speech(_clip(), SPEECH, placed_in_speech=False)[1] == pytest.approx(3.9)

@@ -1,0 +1,104 @@
+"""`render_sample` as a whole: what it writes, what it keeps, what it refuses, what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from haetae.engine import InlineEngine, Progress
+from haetae.errors import UsageError
+from haetae.provenance.ids import file_sha256
+from haetae.provenance.sources import load_sources
+from haetae.sample.plan import plan
+from haetae.sample.render import render_sample
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): file_sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="not empty"):
+        render_sample(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "taken"
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="taken"):
+        render_sample(path)
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_a_sample_made_with_other_parameters_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sample.json").write_text(
+        json.dumps({"params": {"seed": 1, "clip_s": 4.0, "size_px": 320, "edition": 1}, "files": {}}),
+        encoding="utf-8",
+    )
+    with pytest.raises(UsageError, match='"seed": 1'):
+        render_sample(tmp_path, seed=0)
+
+
+def test_a_damaged_manifest_is_refused_and_named(tmp_path: Path) -> None:
+    (tmp_path / "sample.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"sample\.json"):
+        render_sample(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_killed_render_leaves_whole_files_and_the_next_one_does_only_the_rest(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from haetae.engine import InlineEngine;"
+        "from haetae.sample.render import render_sample;"
+        "render_sample(Path(sys.argv[1]), clip_s=1.0, size_px=128, engine=InlineEngine())"
+    )
+    killed = tmp_path / "killed"
+    child = subprocess.Popen([sys.executable, "-c", code, str(killed)], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(list(killed.rglob("*.mp4"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    left = {name: digest for name, digest in _hashes(killed).items() if "/." not in name}
+    assert not (killed / "sources.yaml").exists()
+    finished = set(json.loads((killed / "sample.json").read_text(encoding="utf-8"))["files"])
+
+    seen: list[Progress] = []
+    report = render_sample(killed, clip_s=1.0, size_px=128, engine=InlineEngine(seen.append))
+    assert report.kept >= 3
+    assert report.rendered == len(seen) == 15 - report.kept
+
+    whole = tmp_path / "whole"
+    assert render_sample(whole, clip_s=1.0, size_px=128).rendered == 15
+    hashes = _hashes(whole)
+    assert hashes == _hashes(killed)
+    del left["sample.json"]
+    assert finished <= set(left)
+    assert {name: hashes[name] for name in left} == left
+    assert len(load_sources(report.sources)) == 5
+
+    (killed / "ta/arjun__1.mp4").write_bytes(b"damaged")
+    again = render_sample(killed, clip_s=1.0, size_px=128, engine=InlineEngine())
+    assert (again.rendered, again.kept) == (1, 14)
+    assert _hashes(killed) == hashes
+
+
+@pytest.mark.slow
+def test_the_full_sample_is_rendered_in_a_minute_and_every_file_is_there(tmp_path: Path) -> None:
+    started = time.monotonic()
+    report = render_sample(tmp_path)
+    took_s = time.monotonic() - started
+    assert (report.rendered, report.kept) == (15, 0)
+    expected = {name for spec in plan() for name in spec.outputs()} | {"sample.json", "sources.yaml"}
+    assert set(_hashes(tmp_path)) == expected
+    # On two idle cores it takes less than a minute; the rest is room for busy machines.
+    assert took_s < 180
