@@ -46,12 +46,14 @@ def sources(
     for path in sources_files.paths(lake):
         declare_sources(lake, load_sources(path), str(path), context.run_id)
     rows = lake.rows("sources")
-    metadata = {
+    metadata: dict[str, Any] = {
         "dagster/row_count": len(rows),
         "dagster/column_schema": column_schema("sources"),
         "first rows": dg.MarkdownMetadataValue(head_table("sources", rows, 20)),
     }
-    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion((lake.digest("sources") or "")[:32]))
+    return dg.MaterializeResult(
+        metadata=metadata, data_version=dg.DataVersion((lake.digest("sources") or "")[:32])
+    )
 
 
 @dg.asset(
@@ -102,7 +104,8 @@ def _first_of_each(
         for row in lake.read("media").select(["media_id", "batch"]).to_pylist()
         if row["batch"] != batch_key
     }
-    kept, twice = [], []
+    kept: list[dict[str, Any]] = []
+    twice: list[Failed] = []
     for row in rows:
         known = seen.setdefault(row["media_id"], batch_key)
         if known != batch_key or any(one["media_id"] == row["media_id"] for one in kept):

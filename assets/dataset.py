@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -35,7 +36,7 @@ def samples(
     """Everything with a verdict, with its split and slice columns; linked people and files share a split."""
     stage = Stage(context, lake, params)
     rows, left_out = assemble(lake, params, dt.date.today())
-    told: dict[str, object] = dict(Counter(f"{row['split']} {row['verdict']}" for row in rows))
+    told: dict[str, Any] = dict(Counter(f"{row['split']} {row['verdict']}" for row in rows))
     told["by slice"] = dg.MarkdownMetadataValue(_slices(rows))
     return stage.commit(rows, failed=left_out, metadata=told)
 
@@ -60,7 +61,10 @@ def snapshot(
     knobs = params.dataset
     rows = samples.to_pylist()
     step = PrepareSample(
-        lake_root=lake.root, n_frames=knobs.frames_per_item, crop_px=knobs.crop_px, crop_scale=knobs.crop_scale
+        lake_root=lake.root,
+        n_frames=knobs.frames_per_item,
+        crop_px=knobs.crop_px,
+        crop_scale=knobs.crop_scale,
     )
     features, failed = stage.map(step, with_tracks_and_labels(lake, rows))
     key = stage.partition[0]
@@ -75,7 +79,12 @@ def snapshot(
         per_shard=knobs.shard_items,
     )
     edges = [(one["sample_id"], key, "frozen_in") for one in rows]
-    told = {"digest": row["digest"], "shards": row["n_shards"], "bytes": row["size_bytes"], "dvc hash": row["dvc_hash"]}
+    told = {
+        "digest": row["digest"],
+        "shards": row["n_shards"],
+        "bytes": row["size_bytes"],
+        "dvc hash": row["dvc_hash"],
+    }
     return stage.commit([row], edges, failed, told)
 
 
@@ -96,5 +105,8 @@ def _grouped(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
 def _slices(rows: list[Row]) -> str:
     counts = Counter((row["language"], row["family"] or "untouched", row["split"]) for row in rows)
     lines = ["| language | family | split | samples |", "|---|---|---|---|"]
-    lines += [f"| {language} | {family} | {split} | {n} |" for (language, family, split), n in sorted(counts.items())]
+    lines += [
+        f"| {language} | {family} | {split} | {n} |"
+        for (language, family, split), n in sorted(counts.items())
+    ]
     return "\n".join(lines)

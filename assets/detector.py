@@ -68,7 +68,7 @@ def scorecard(
     params: dg.ResourceParam[Params],
     engine: dg.ResourceParam[Engine],
 ) -> dg.MaterializeResult:
-    """Score the test split with the candidate, and with the champion for comparison: metrics by slice with intervals."""
+    """Score the test split with the candidate, and with the champion to compare: metrics by slice, with intervals."""
     from haetae.detector import tracking
 
     stage = Stage(context, lake, params, engine)

@@ -12,6 +12,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.partitions import batch, batch_by_generator, when_parents_are_complete
+from assets.previews import fakes_preview
 from assets.recipes import RECIPES
 from assets.stage import OWNERS, Stage
 from generators.make import MakeFakes
@@ -25,7 +26,6 @@ from haetae.params import Params
 from haetae.provenance.ids import seed_of
 from haetae.provenance.ledger import Ledger
 from haetae.provenance.policy import Verdict, may_use, meet
-from assets.previews import fakes_preview
 
 
 @dg.asset(
@@ -47,7 +47,9 @@ def groups(
     key = stage.partition[0]
     language = {row["clip_id"]: row["language"] for row in lake.rows("clips")}
     known = [
-        {**row, "language": language.get(row["clip_id"])} for row in lake.rows("groups") if row["batch"] != key
+        {**row, "language": language.get(row["clip_id"])}
+        for row in lake.rows("groups")
+        if row["batch"] != key
     ]
     linked = [
         {
@@ -59,7 +61,11 @@ def groups(
     ]
     knobs = params.dataset
     placed = assign_groups(linked, known, {"train": knobs.train, "val": knobs.val, "test": knobs.test})
-    failed = [Failed(row["clip_id"], "groups", "bridges_splits", str(row["reason"])) for row in placed if not row["split"]]
+    failed = [
+        Failed(row["clip_id"], "groups", "bridges_splits", str(row["reason"]))
+        for row in placed
+        if not row["split"]
+    ]
     rows = [
         {**{name: row[name] for name in ("clip_id", "group_id", "keys", "split")}, "batch": key}
         for row in placed
@@ -122,7 +128,7 @@ class Desk:
         self._clips = clips.to_pylist()
         self._tracks = _by_clip(tracks)
         self._utterances = _by_clip(utterances)
-        self._split = {row["clip_id"]: row["split"] for row in groups.to_pylist()}
+        self._split: dict[str, str] = {row["clip_id"]: row["split"] for row in groups.to_pylist()}
         self._sources = {row["source_id"]: row for row in sources.to_pylist()}
         self._ledger = Ledger(lake.local_path("ledger.jsonl"))
 
@@ -168,7 +174,8 @@ class Desk:
         return None
 
     def _same_split(self, one: Row, other: Row) -> bool:
-        return one["clip_id"] != other["clip_id"] and self._split[one["clip_id"]] == self._split[other["clip_id"]]
+        mine, theirs = str(one["clip_id"]), str(other["clip_id"])
+        return mine != theirs and self._split[mine] == self._split[theirs]
 
     def _request(self, clip: Row, candidates: list[Row]) -> Row | str:
         """What to ask of the generator for one clip, or why it is passed over."""

@@ -4,6 +4,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.partitions import batch, when_parents_are_complete
+from assets.previews import clips_preview, tracks_preview
 from assets.recipes import RECIPES
 from assets.stage import OWNERS, Stage
 from haetae.engine import Engine
@@ -11,7 +12,6 @@ from haetae.faces.tracks import FollowFaces
 from haetae.lake import Lake
 from haetae.media.cut import CutAndNormalise
 from haetae.params import Params
-from assets.previews import clips_preview, tracks_preview
 
 
 @dg.asset(
@@ -32,7 +32,9 @@ def clips(
 ) -> dg.MaterializeResult:
     """Cut each media file into shots and normalise them: 25 fps, 16 kHz (one file in, N clips out)."""
     stage = Stage(context, lake, params, engine)
-    rows, failed = stage.map(CutAndNormalise(lake_root=lake.root, **params.ingest.model_dump()), media.to_pylist())
+    rows, failed = stage.map(
+        CutAndNormalise(lake_root=lake.root, **params.ingest.model_dump()), media.to_pylist()
+    )
     edges = [(row["media_id"], row["clip_id"], "cut_from") for row in rows]
     seconds = {"seconds": round(sum(row["duration_s"] for row in rows), 1)}
     return stage.commit(rows, edges, failed, seconds, clips_preview(lake, rows))

@@ -34,7 +34,9 @@ def original_labels(
     stage = Stage(context, lake, params)
     declared = {row["source_id"]: row for row in sources.to_pylist()}
     now = dt.datetime.now(dt.UTC)
-    rows = [row for clip in clips.to_pylist() for row in label_original(clip, declared[clip["source_id"]], now)]
+    rows = [
+        row for clip in clips.to_pylist() for row in label_original(clip, declared[clip["source_id"]], now)
+    ]
     return stage.commit(rows, _edges(rows), metadata=_told(rows))
 
 

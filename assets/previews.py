@@ -24,7 +24,11 @@ def clips_preview(lake: Lake, clips: Sequence[Row]) -> bytes | None:
     """The middle frame of some clips; None without pictures."""
     shown = [row for row in clips if row["has_video"]][: 2 * _SHOWN]
     pictures = [_frame(lake, row["blob_id"], row["n_frames"] // 2) for row in shown]
-    return contact_sheet([pictures[i : i + _SHOWN] for i in range(0, len(pictures), _SHOWN)]) if pictures else None
+    return (
+        contact_sheet([pictures[i : i + _SHOWN] for i in range(0, len(pictures), _SHOWN)])
+        if pictures
+        else None
+    )
 
 
 def tracks_preview(lake: Lake, clips: Sequence[Row], tracks: Sequence[Row]) -> bytes | None:
@@ -35,7 +39,11 @@ def tracks_preview(lake: Lake, clips: Sequence[Row], tracks: Sequence[Row]) -> b
         middle = len(track["boxes"]) // 2
         picture = _frame(lake, blob_of[track["clip_id"]], track["first_frame"] + middle)
         pictures.append(_boxed(picture, track["boxes"][middle]))
-    return contact_sheet([pictures[i : i + _SHOWN] for i in range(0, len(pictures), _SHOWN)]) if pictures else None
+    return (
+        contact_sheet([pictures[i : i + _SHOWN] for i in range(0, len(pictures), _SHOWN)])
+        if pictures
+        else None
+    )
 
 
 def fakes_preview(lake: Lake, fakes: Sequence[Row]) -> bytes | None:

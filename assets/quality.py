@@ -1,5 +1,8 @@
 """Blocking checks between the stages: one Great Expectations suite for each of clips, fakes, labels, samples."""
 
+import warnings
+from typing import Any
+
 import dagster as dg
 
 from assets.partitions import batch, batch_by_generator
@@ -42,7 +45,9 @@ def check_of(asset: str, table: str, partitions: dg.PartitionsDefinition | None)
     return sound
 
 
-def judge(lake: Lake, params: Params, asset: str, table: str, partition: tuple[str, ...], run_id: str) -> Report:
+def judge(
+    lake: Lake, params: Params, asset: str, table: str, partition: tuple[str, ...], run_id: str
+) -> Report:
     """Check one partition as it is in the lake now, and record what came of it."""
     report = check(table, measure(lake, table, partition), params)
     key = partition_key(partition or None)
@@ -75,16 +80,19 @@ def knobs_of(params: Params) -> str:
     return digest(params.quality.model_dump(mode="json"), params.ingest.model_dump(mode="json"))
 
 
-def _told(report: Report) -> dict[str, object]:
+def _told(report: Report) -> dict[str, Any]:
     lines = ["| expectation | column | rows | observed | for example |", "|---|---|---|---|---|"]
     lines += [
         f"| {one.expectation} | {one.column} | {one.broken} | {one.observed} | {', '.join(one.rows[:3])} |"
         for one in report.findings
     ]
-    told: dict[str, object] = {"rows": report.checked, "expectations": report.expectations}
+    told: dict[str, Any] = {"rows": report.checked, "expectations": report.expectations}
     if report.findings:
         told["findings"] = dg.MarkdownMetadataValue("\n".join(lines))
     return told
 
 
-checks = [check_of(*one) for one in CHECKED]
+with warnings.catch_warnings():
+    # Partitioned checks are in preview; the pinned version has been tried with them.
+    warnings.simplefilter("ignore", dg.PreviewWarning)
+    checks = [check_of(*one) for one in CHECKED]

@@ -52,8 +52,16 @@ RECIPES: dict[str, Recipe] = {
             ("clips", "tracks", "utterances", "groups", "sources"),
             ("generate",),
         ),
-        Recipe("labels", "labels", "batch_by_generator", "1", ("fakes", "clips", "tracks", "original_labels")),
-        Recipe("samples", "samples", "all", "1", ("clips", "fakes", "labels", "groups", "tracks", "sources", "checks")),
+        Recipe(
+            "labels", "labels", "batch_by_generator", "1", ("fakes", "clips", "tracks", "original_labels")
+        ),
+        Recipe(
+            "samples",
+            "samples",
+            "all",
+            "1",
+            ("clips", "fakes", "labels", "groups", "tracks", "sources", "checks"),
+        ),
         Recipe("snapshot", "snapshots", "snapshot", "1", ("samples",), ("dataset",)),
         Recipe("candidate", "models", "snapshot", "1", ("snapshots",), ("detector",)),
         Recipe("scorecard", "evaluations", "snapshot", "1", ("snapshots", "models"), ("evaluate",)),
@@ -118,9 +126,10 @@ def _sources_digest(lake: Lake, batch: str | None) -> Any:
         return lake.digest("sources")
     wanted = {row["source_id"] for row in lake.rows("items", batch)}
     kept = [row for row in lake.rows("sources") if row["source_id"] in wanted]
+    # Where and when something was declared may change without changing what was declared.
     for row in kept:
-        row.pop("declared_at")
-        row.pop("declared_by")
+        for name in ("uri", "declared_at", "declared_by"):
+            row.pop(name)
     return digest(kept)
 
 

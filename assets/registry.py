@@ -30,7 +30,7 @@ def champion(
     lake: dg.ResourceParam[Lake],
     params: dg.ResourceParam[Params],
 ) -> dg.MaterializeResult:
-    """Let the gate of params.yaml decide; move the MLflow alias only if it opens, and put the decision in the ledger."""
+    """Let the gate of params.yaml decide; move the MLflow alias only if it opens; enter the decision in the ledger."""
     from haetae.detector import tracking
     from haetae.evaluation.gate import decide
 
@@ -56,8 +56,14 @@ def champion(
         "reasons": decision.reasons,
         "ledger_id": entry.entry_id,
     }
-    edges = [(scorecard_id(model_id, key), row["promotion_id"], "decided"), (model_id, row["promotion_id"], word)]
-    told = {"promoted": decision.promoted, "reasons": dg.MarkdownMetadataValue("\n".join(f"- {r}" for r in decision.reasons))}
+    edges = [
+        (scorecard_id(model_id, key), row["promotion_id"], "decided"),
+        (model_id, row["promotion_id"], word),
+    ]
+    told = {
+        "promoted": decision.promoted,
+        "reasons": dg.MarkdownMetadataValue("\n".join(f"- {r}" for r in decision.reasons)),
+    }
     return stage.commit([row], edges, metadata=told)
 
 

@@ -32,7 +32,10 @@ def utterances(
 ) -> dg.MaterializeResult:
     """Find speech with silero-vad, take its text from captions, time its words (one clip in, N stretches out)."""
     stage = Stage(context, lake, params, engine)
-    audible = [row for row in clips.to_pylist() if row["has_audio"]]
+    lasts_s = {row["media_id"]: row["duration_s"] for row in lake.rows("media", stage.partition[0])}
+    audible = [
+        {**row, "media_duration_s": lasts_s[row["media_id"]]} for row in clips.to_pylist() if row["has_audio"]
+    ]
     rows, failed = stage.map(FindUtterances(lake_root=lake.root, **params.speech.model_dump()), audible)
     edges = [(row["clip_id"], row["utterance_id"], "heard_in") for row in rows]
     told = {

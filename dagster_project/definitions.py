@@ -5,13 +5,9 @@ What an asset does is told in `assets`; nothing heavy is imported here, so the c
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import dagster as dg
-
-# Partitioned checks are in preview; the pinned version has been tried with them.
-warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from assets import crawl, dataset, detector, generate, ingest, label, quality, registry, speech
 from dagster_project.jobs import jobs

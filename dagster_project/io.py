@@ -18,7 +18,7 @@ class LakeTables(dg.IOManager):
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
 
-    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ARG002
         raise TypeError(f"{context.asset_key.to_user_string()} must commit through Stage and return no value")
 
     def load_input(self, context: dg.InputContext) -> pa.Table:

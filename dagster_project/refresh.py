@@ -14,14 +14,14 @@ from pathlib import Path
 import dagster as dg
 
 from assets.quality import CHECKED, judge, verdict_of
-from assets.recipes import RECIPES, is_current
+from assets.recipes import RECIPES, Recipe, is_current
 from dagster_project.definitions import build
 from dagster_project.instance import process_tag
 from dagster_project.wanted import next_snapshot_id, wanted_generators
 from haetae.engine import Engine
 from haetae.errors import UsageError
 from haetae.lake import Lake
-from haetae.media.intake import SourcesFiles, declare_sources, open_batches, sources_changed
+from haetae.media.intake import SourcesFiles, open_batches, sources_changed
 from haetae.params import Params
 from haetae.provenance.sources import load_sources
 
@@ -31,8 +31,8 @@ SNAPSHOT_ASSETS = ("snapshot", "candidate", "scorecard", "champion")
 STAGES = ("sources", *BATCH_ASSETS, *FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
 """Every asset that `--until` may name, in order."""
 
-Announce = Callable[[str, tuple[str, ...], Sequence[str]], None]
-"""Told before each piece of work: its title, its partition and the assets it computes."""
+Announce = Callable[[str, Sequence[str]], None]
+"""Told before each piece of work: its title and the assets it computes."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Refresh:
         params: Params,
         engine: Engine,
         instance: dg.DagsterInstance,
-        announce: Announce = lambda title, partition, assets: None,
+        announce: Announce = lambda _title, _assets: None,
     ) -> None:
         self._lake = lake
         self._params = params
@@ -121,9 +121,7 @@ class Refresh:
             recipe = RECIPES[asset]
             if stopped & set(recipe.reads):
                 stopped.add(recipe.table)
-            elif {RECIPES[other].table for other in stale} & set(recipe.reads):
-                stale.append(asset)
-            elif not self._is_current(asset, partition):
+            elif _feeds(stale, recipe) or not self._is_current(asset, partition):
                 stale.append(asset)
             elif not self._is_sound(title, asset, partition):
                 stopped.add(recipe.table)
@@ -166,7 +164,7 @@ class Refresh:
     def _materialise(
         self, title: str, partition: tuple[str, ...], assets: Sequence[str], **overrides: object
     ) -> None:
-        self._announce(title, partition, assets)
+        self._announce(title, assets)
         defs = build(lake=self._lake, params=self._params, engine=self._engine, **overrides)
         job = defs.resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(
@@ -217,7 +215,13 @@ def closure(until: str) -> list[str]:
                 todo.append(asset)
     if "samples" in needed:
         needed.add("original_labels")
-    return [stage for stage in STAGES if stage in needed or (until in SNAPSHOT_ASSETS and stage in BATCH_ASSETS)]
+    return [
+        stage for stage in STAGES if stage in needed or (until in SNAPSHOT_ASSETS and stage in BATCH_ASSETS)
+    ]
+
+
+def _feeds(stale: Sequence[str], recipe: Recipe) -> bool:
+    return bool({RECIPES[asset].table for asset in stale} & set(recipe.reads))
 
 
 def _key(partition: tuple[str, ...]) -> str | None:

@@ -161,7 +161,7 @@ class PoolEngine:
         meter = _Meter(step.stage, len(rows), self._on_progress)
         frozen = pickle.dumps(step)
         waiting = deque(rows)
-        running: deque[tuple[Row, ProcessFuture]] = deque()
+        running: deque[tuple[Row, ProcessFuture[Any]]] = deque()
         try:
             while waiting or running:
                 while waiting and len(running) < 2 * self._workers:
@@ -171,9 +171,9 @@ class PoolEngine:
                 yield meter.count(_outcome(step, row, future))
         finally:
             for _, future in running:
-                future.cancel()
+                future.cancel()  # type: ignore[no-untyped-call]
 
-    def _schedule(self, frozen: bytes, row: Row, timeout_s: float) -> ProcessFuture:
+    def _schedule(self, frozen: bytes, row: Row, timeout_s: float) -> ProcessFuture[Any]:
         if self._pool is None or not self._pool.active:
             self._pool = ProcessPool(
                 max_workers=self._workers,
@@ -188,7 +188,7 @@ class PoolEngine:
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.stop()
+            self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
 
@@ -211,7 +211,7 @@ class _Meter:
         return result
 
 
-def _outcome(step: Step, row: Row, future: ProcessFuture) -> Result:
+def _outcome(step: Step, row: Row, future: ProcessFuture[Any]) -> Result:
     item_id = str(row[step.key])
     try:
         result: Result = future.result()
@@ -241,7 +241,7 @@ def _start_worker() -> None:
 def _work(frozen: bytes, row: Row) -> Result:
     step = _steps.get(frozen)
     if step is None:
-        step = pickle.loads(frozen)
+        step = pickle.loads(frozen)  # noqa: S301 - it comes from our own parent process
         try:
             step.setup()
         except Exception as error:

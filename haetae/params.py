@@ -198,7 +198,13 @@ def _allowed(where: list[str]) -> str:
     schema = _model_at(where[:-1]).model_json_schema().get("properties", {}).get(where[-1], {})
     if "enum" in schema:
         return " | ".join(str(value) for value in schema["enum"])
-    words = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<", "multipleOf": "multiple of"}
+    words = {
+        "minimum": "≥",
+        "exclusiveMinimum": ">",
+        "maximum": "≤",
+        "exclusiveMaximum": "<",
+        "multipleOf": "multiple of",
+    }
     kind = str(schema.get("type", ""))
     limits = ", ".join(f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema)
     return f"{kind} {limits}".strip()

@@ -71,7 +71,7 @@ class Show:
         with self._bars:
             yield self
 
-    def begin(self, title: str, partition: tuple[str, ...], assets: Sequence[str]) -> None:
+    def begin(self, title: str, assets: Sequence[str]) -> None:
         """A new piece of work: older bars are finished and stay as they are."""
         for task in self._tasks.values():
             self._bars.stop_task(task)
@@ -83,7 +83,9 @@ class Show:
         refused = f" {moment.failed} refused" if moment.failed else ""
         note = f"{moment.rows_per_s:.1f}/s{refused}"
         if moment.stage not in self._tasks:
-            self._tasks[moment.stage] = self._bars.add_task(f"  {moment.stage}", total=moment.total, note=note)
+            self._tasks[moment.stage] = self._bars.add_task(
+                f"  {moment.stage}", total=moment.total, note=note
+            )
         self._bars.update(self._tasks[moment.stage], completed=moment.done, note=note)
         if not self._console.is_terminal and moment.done == moment.total:
             self._console.print(

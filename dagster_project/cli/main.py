@@ -47,9 +47,11 @@ def _global(
     ] = "data",
     params: Annotated[
         str | None,
-        typer.Option("--params", envvar="HAETAE_PARAMS", help="Parameters file; default ./params.yaml if there."),
+        typer.Option(
+            "--params", envvar="HAETAE_PARAMS", help="Parameters file; default ./params.yaml if there."
+        ),
     ] = None,
-    version: Annotated[
+    _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:

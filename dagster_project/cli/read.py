@@ -16,7 +16,11 @@ from dagster_project.cli.state import state_of
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
-def sql(context: typer.Context, query: Annotated[str, typer.Argument(help="A DuckDB query.")], as_json: Json = False) -> None:
+def sql(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(help="A DuckDB query.")],
+    as_json: Json = False,
+) -> None:
     """Query the lake's tables with DuckDB; `SHOW TABLES` and `DESCRIBE media` tell what there is."""
     found = state_of(context).filled_lake.sql(query)
     rows = found.to_pylist()
@@ -47,16 +51,20 @@ def trace(
     console = out_console()
     by_type = Counter(one["type"] for one in found["nodes"])
     relations = Counter(edge["relation"] for edge in found["edges"])
-    console.print(f"{node}: {len(found['nodes'])} nodes, {len(found['edges'])} edges", style="bold", highlight=False)
+    console.print(
+        f"{node}: {len(found['nodes'])} nodes, {len(found['edges'])} edges", style="bold", highlight=False
+    )
     table = Table("type", "count", "for example")
     for kind, count in sorted(by_type.items()):
         example = next(one["id"] for one in found["nodes"] if one["type"] == kind)
         table.add_row(kind, str(count), example)
     console.print(table)
-    console.print("relations: " + ", ".join(f"{name} {n}" for name, n in sorted(relations.items())), highlight=False)
+    console.print(
+        "relations: " + ", ".join(f"{name} {n}" for name, n in sorted(relations.items())), highlight=False
+    )
 
 
-def generators(context: typer.Context, as_json: Json = False) -> None:
+def generators(as_json: Json = False) -> None:
     """The installed generators: family, modalities, languages, licence, profile."""
     from generators.registry import installed, problems
 
@@ -68,10 +76,14 @@ def generators(context: typer.Context, as_json: Json = False) -> None:
         table = Table("generator", "family", "changes", "languages", "profile", "licence", "what it does")
         for card in cards:
             changes, languages = ", ".join(card.modalities), ", ".join(card.languages)
-            table.add_row(card.key, card.family, changes, languages, card.profile, card.licence, card.description)
+            table.add_row(
+                card.key, card.family, changes, languages, card.profile, card.licence, card.description
+            )
         out_console().print(table)
     for problem in broken:
-        typer.echo(f"haetae: {problem.entry_point} of {problem.package} cannot be used: {problem.message}", err=True)
+        typer.echo(
+            f"haetae: {problem.entry_point} of {problem.package} cannot be used: {problem.message}", err=True
+        )
 
 
 def report(context: typer.Context) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +18,12 @@ from haetae.params import Params
 def run(
     context: typer.Context,
     sources: Annotated[
-        Path | None, typer.Option("--sources", help="sources.yaml; without it the embedded sample is rendered and used.")
+        Path | None,
+        typer.Option("--sources", help="sources.yaml; without it the embedded sample is rendered and used."),
     ] = None,
-    until: Annotated[str, typer.Option("--until", help="Last stage to compute: the name of an asset.")] = "champion",
+    until: Annotated[
+        str, typer.Option("--until", help="Last stage to compute: the name of an asset.")
+    ] = "champion",
     generators: Annotated[
         str, typer.Option("--generators", help="Comma-separated names; default: all of the profile.")
     ] = "",
@@ -73,7 +76,9 @@ def sample(
             engine.close()
     console = out_console()
     console.print(f"{len(report.files)} files in {folder}; run them with:", highlight=False)
-    console.print(f"  haetae --lake {state.lake_root} run --sources {folder / 'sources.yaml'}", highlight=False)
+    console.print(
+        f"  haetae --lake {state.lake_root} run --sources {folder / 'sources.yaml'}", highlight=False
+    )
 
 
 def _embedded_sample(state: State, params: Params, engine: PoolEngine, show: Show) -> Path:
@@ -81,12 +86,12 @@ def _embedded_sample(state: State, params: Params, engine: PoolEngine, show: Sho
 
     folder = state.lake.local_path("sample")
     if not (folder / "sources.yaml").exists():
-        show.begin("embedded sample", (), ["talking clips in four languages"])
+        show.begin("embedded sample", ["talking clips in four languages"])
     render_sample(folder, engine=engine, **_look(params))
     return folder / "sources.yaml"
 
 
-def _look(params: Params) -> dict[str, float | int]:
+def _look(params: Params) -> dict[str, Any]:
     return {"seed": params.seed, "clip_s": params.sample.clip_s, "size_px": params.sample.size_px}
 
 

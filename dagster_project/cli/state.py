@@ -36,7 +36,9 @@ class State:
     def filled_lake(self) -> Lake:
         """The lake, which must hold something. Raises: UsageError telling how to fill it."""
         if not self.lake.files.exists("tables"):
-            raise UsageError(f"there is no lake at {self.lake_root} yet; make one with: haetae --lake {self.lake_root} run")
+            raise UsageError(
+                f"there is no lake at {self.lake_root} yet; make one with: haetae --lake {self.lake_root} run"
+            )
         return self.lake
 
 

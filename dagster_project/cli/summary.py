@@ -12,13 +12,16 @@ from dagster_project.refresh import Outcome
 from haetae.lake import Lake
 from haetae.lake.schema import TABLES
 
-_QUARANTINE = "SELECT stage, reason, count(*) AS n, min(detail) AS example FROM quarantine GROUP BY ALL ORDER BY n DESC"
+_QUARANTINE = (
+    "SELECT stage, reason, count(*) AS n, min(detail) AS example FROM quarantine GROUP BY ALL ORDER BY n DESC"
+)
 _FAKES = "SELECT generator, language, count(*) AS n FROM fakes GROUP BY ALL ORDER BY ALL"
 _SCORES = """
 SELECT e.model_id, slice, protocol, metric, value, ci_low, ci_high, n FROM evaluations e
 JOIN (SELECT snapshot_id FROM snapshots ORDER BY created_at DESC LIMIT 1) USING (snapshot_id)
 WHERE metric IN ('auc', 'eer') AND (slice = 'all' OR slice LIKE 'language=%' OR slice LIKE 'family=%')
-  AND NOT contains(slice, '&') AND (protocol = 'sample' OR slice = 'all') ORDER BY protocol <> 'sample', slice <> 'all', slice, metric
+  AND NOT contains(slice, '&') AND (protocol = 'sample' OR slice = 'all')
+ORDER BY protocol <> 'sample', slice <> 'all', slice, metric
 """
 _DECISION = """
 SELECT promoted, model_id, previous_model_id, reasons FROM promotions
@@ -26,7 +29,9 @@ JOIN snapshots USING (snapshot_id) ORDER BY created_at DESC LIMIT 1
 """
 
 
-def print_summary(console: Console, state: State, outcome: Outcome, report: Path | None, took_s: float) -> None:
+def print_summary(
+    console: Console, state: State, outcome: Outcome, report: Path | None, took_s: float
+) -> None:
     """Print the closing summary of a run."""
     lake = state.lake
     if outcome.computed:
@@ -99,7 +104,7 @@ def _print_where(console: Console, state: State, report: Path | None) -> None:
     lake = state.lake_root
     if report is not None:
         console.print(f"\nlook:   {report}", highlight=False)
-    console.print(f"query:  haetae --lake {lake} sql \"SELECT * FROM fakes LIMIT 3\"", highlight=False)
+    console.print(f'query:  haetae --lake {lake} sql "SELECT * FROM fakes LIMIT 3"', highlight=False)
     console.print(f"trace:  haetae --lake {lake} trace champion", highlight=False)
 
 

@@ -27,13 +27,17 @@ def detect(
         print_json(found)
         return
     console = out_console()
-    console.print(f"{file.name}: {found['verdict']} (score {found['score']:.3f})", style="bold", highlight=False)
+    console.print(
+        f"{file.name}: {found['verdict']} (score {found['score']:.3f})", style="bold", highlight=False
+    )
     table = Table("modality", "score")
     for name, score in found["modalities"].items():
         table.add_row(name, "absent" if score is None else f"{score:.3f}")
     console.print(table)
     for track in found["tracks"]:
-        console.print(f"face {track['track_id']}: {track['score']:.3f}, {len(track['boxes'])} boxes", highlight=False)
+        console.print(
+            f"face {track['track_id']}: {track['score']:.3f}, {len(track['boxes'])} boxes", highlight=False
+        )
     for one in found["segments"]:
         span = f"{one['start_s']:.2f}–{one['end_s']:.2f} s"
         console.print(f"{one['modality']}: {span} ({one['score']:.3f})", highlight=False)

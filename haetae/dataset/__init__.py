@@ -1,1 +1,4 @@
-"""The dataset: groups and splits, prepared items, shards and frozen snapshots. What is in a clip is not decided here."""
+"""The data set: groups and splits, prepared items, shards and frozen snapshots.
+
+What was changed in a clip is not decided here.
+"""

@@ -20,12 +20,14 @@ Row = dict[str, Any]
 def assemble(lake: Lake, params: Params, today: dt.date) -> tuple[list[Row], list[Failed]]:
     """All rows of `samples`, and for everything labelled that is left out the reason.
 
-    Left out: what failed a check or has no label yet, verdict unknown (it waits for review), no split (it would bridge two), a source that does
-    not allow the split's purpose, a file that may not be trained on.
+    Left out: what failed a check or has no label yet, verdict unknown (it waits for review), no split (it
+    would bridge two), a source that does not allow the split's purpose, a file that may not be trained on.
     """
     labels = {
         (row["sample_id"], row["modality"]): row["verdict"]
-        for row in lake.sql("SELECT sample_id, modality, verdict FROM current_labels WHERE track_id IS NULL").to_pylist()
+        for row in lake.sql(
+            "SELECT sample_id, modality, verdict FROM current_labels WHERE track_id IS NULL"
+        ).to_pylist()
     }
     clips = {row["clip_id"]: row for row in lake.rows("clips")}
     context = _Context(lake, params, today)
@@ -89,13 +91,22 @@ class _Context:
         purpose = "benchmark" if group["split"] == "test" else "training"
         allowed = may_use(self._sources[clip["source_id"]], purpose, self._today)
         if not allowed.allowed:
-            return "not_allowed", f"split {group['split']} needs purpose {purpose}: {', '.join(allowed.reasons)}"
+            return (
+                "not_allowed",
+                f"split {group['split']} needs purpose {purpose}: {', '.join(allowed.reasons)}",
+            )
         if purpose == "training" and not self._trainable.get(clip["media_id"], False):
             return "training_forbidden", "the source or a manifest in the file forbids training"
         return None
 
     def row(
-        self, kind: str, sample_id: str, clip: Row, fake: Row | None, verdict: str, verdicts: dict[str, str | None]
+        self,
+        kind: str,
+        sample_id: str,
+        clip: Row,
+        fake: Row | None,
+        verdict: str,
+        verdicts: dict[str, str | None],
     ) -> Row:
         group = self._groups[clip["clip_id"]]
         source = self._sources[clip["source_id"]]
@@ -117,7 +128,9 @@ class _Context:
             "use_case": clip["use_case"],
             "country": source["country"],
             "compression": self._compression if clip["has_video"] else "pcm16",
-            "modality": {(True, True): "av", (True, False): "video"}.get((clip["has_video"], clip["has_audio"]), "audio"),
+            "modality": {(True, True): "av", (True, False): "video"}.get(
+                (clip["has_video"], clip["has_audio"]), "audio"
+            ),
             "verdict": verdict,
             "video_verdict": verdicts["video"],
             "audio_verdict": verdicts["audio"],

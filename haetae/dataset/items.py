@@ -124,7 +124,9 @@ def from_files(files: Mapping[str, bytes]) -> Item:
     """The inverse of `to_files`. Other keys, such as those that webdataset adds, are left alone."""
     meta: dict[str, Any] = json.loads(files["json"])
     arrays = {
-        name: np.load(io.BytesIO(files[f"{name}.npy"]), allow_pickle=False) if f"{name}.npy" in files else None
+        name: np.load(io.BytesIO(files[f"{name}.npy"]), allow_pickle=False)
+        if f"{name}.npy" in files
+        else None
         for name in ("to_crop", "mel", "mouth", "envelope", "regions")
     }
     flags = meta["frame_fake"]
@@ -151,7 +153,7 @@ def shard_key(item_id: str) -> str:
     return item_id.replace(".", "_")
 
 
-def in_segments(times_s: NDArray[np.float64], segments: Segments) -> NDArray[np.bool_]:
+def in_segments(times_s: NDArray[np.floating[Any]], segments: Segments) -> NDArray[np.bool_]:
     """Which moments lie in a segment, ends included at the start only: bool, as long as times_s."""
     inside = np.zeros(len(times_s), dtype=bool)
     for start_s, end_s in segments:

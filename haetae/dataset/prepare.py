@@ -187,7 +187,9 @@ def truths_of(labels: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str | None
         segments: Segments | None = ()
         boxes: dict[int, Sequence[float]] | None = {}
         if verdict != "real":
-            segments = tuple((float(s["start_s"]), float(s["end_s"])) for s in label["segments"] or ()) or None
+            segments = (
+                tuple((float(s["start_s"]), float(s["end_s"])) for s in label["segments"] or ()) or None
+            )
             boxes = _boxes_by_frame(label) or None
         truths[label["modality"], label["track_id"]] = Truth(verdict, segments, boxes)
     return truths
@@ -206,7 +208,9 @@ def _boxes_by_frame(label: Mapping[str, Any]) -> dict[int, Sequence[float]]:
     found: dict[int, Sequence[float]] = {}
     for region in label["boxes"] or ():
         if label["track_id"] is None or region["track_id"] in (None, label["track_id"]):
-            found |= {region["first_frame"] + i: box for i, box in enumerate(region["boxes"]) if len(box) == 4}
+            found |= {
+                region["first_frame"] + i: box for i, box in enumerate(region["boxes"]) if len(box) == 4
+            }
     return found
 
 
@@ -293,7 +297,7 @@ def _movement(audio: NDArray[np.float32], face: Face, truth: Truth) -> Row:
     from haetae.faces.regions import mouth_openness
     from haetae.voice.envelope import speech_envelope
 
-    seen = np.isfinite(face.mesh).all(axis=(1, 2))
+    seen = np.asarray(np.isfinite(face.mesh).all(axis=(1, 2)), dtype=np.bool_).reshape(-1)
     if seen.sum() < max(FPS, len(seen) // 2):
         return {}
     measured = np.asarray(mouth_openness(face.mesh[seen]), dtype=np.float32)

@@ -104,7 +104,7 @@ class _Writer:
             self.close()
             path = self.folder / f"{self.split}-{len(self.paths):06}.tar"
             self.paths.append(path)
-            self._tar = tarfile.open(path, mode="w", format=tarfile.USTAR_FORMAT)
+            self._tar = tarfile.open(path, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
             self._held = 0
         _add(self._tar, item)
         self._held += 1

@@ -83,9 +83,13 @@ def collate(items: Sequence[Item], config: ModelConfig, draw: Draw | None = None
         mouth[i, :n], envelope[i, :n], track_mask[i, :n] = one.mouth, one.envelope, True
         sync_flags[i, :n] = one.sync_flags
     present = np.array([[item.has[m] for m in MODALITIES] for item in items])
-    batch = Batch(*(torch.from_numpy(a) for a in (frames, mel, mel_mask, mouth, envelope, track_mask, present)))
+    batch = Batch(
+        *(torch.from_numpy(a) for a in (frames, mel, mel_mask, mouth, envelope, track_mask, present))
+    )
     clip = torch.tensor([one.clip for one in ones], dtype=torch.float32).reshape(b, len(MODALITIES))
-    return batch, Targets(clip, *(torch.from_numpy(a) for a in (frame_flags, regions, audio_flags, sync_flags)))
+    return batch, Targets(
+        clip, *(torch.from_numpy(a) for a in (frame_flags, regions, audio_flags, sync_flags))
+    )
 
 
 def clip_targets(items: Sequence[Item]) -> NDArray[np.float32]:
@@ -120,7 +124,11 @@ def _frames(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
     n = len(item.frames)
     if n == 0:
-        return np.zeros((0, 0, 0, 3), np.uint8), np.zeros(0, np.float32), np.zeros((0, GRID, GRID), np.float32)
+        return (
+            np.zeros((0, 0, 0, 3), np.uint8),
+            np.zeros(0, np.float32),
+            np.zeros((0, GRID, GRID), np.float32),
+        )
     chosen = np.arange(n)
     if draw is not None:
         # One frame of each of equal stretches: another draw each epoch, the whole clip in every one.
@@ -129,15 +137,17 @@ def _frames(
         chosen = np.minimum(spread.astype(int), n - 1)
     crops = [decode_crop(item.frames[i]) for i in chosen]
     if crops[0].shape != (config.crop_px, config.crop_px, 3):
-        raise ValueError(f"{item.item_id} has crops of {crops[0].shape[0]} px, the model takes {config.crop_px}")
-    flags = np.full(n, np.nan, np.float32) if item.frame_fake is None else np.float32(item.frame_fake)
-    regions = np.full((n, GRID, GRID), np.nan, np.float32)
+        raise ValueError(
+            f"{item.item_id} has crops of {crops[0].shape[0]} px, the model takes {config.crop_px}"
+        )
+    flags = np.array([np.nan] * n if item.frame_fake is None else item.frame_fake, dtype=np.float32)
+    regions: NDArray[np.float32] = np.full((n, GRID, GRID), np.nan, np.float32)
     if item.regions is not None:
-        regions = item.regions.astype(np.float32) / 255
+        regions = np.asarray(item.regions / np.float32(255), dtype=np.float32)
     regions = regions[chosen]
     if draw is not None:
         crops, regions = _augment(crops, regions, draw.rng)
-    return np.stack(crops), np.asarray(flags)[chosen], regions
+    return np.stack(crops), flags[chosen], regions
 
 
 def _augment(

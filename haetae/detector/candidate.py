@@ -17,7 +17,7 @@ from haetae.params import Params
 from haetae.provenance.ids import canonical_json
 
 if TYPE_CHECKING:
-    from haetae.detector.train import Epoch
+    from haetae.detector.train import Epoch, Trained
 
 Row = dict[str, Any]
 
@@ -36,7 +36,7 @@ def train_candidate(
     to the same model and version. Raises: UsageError where the snapshot holds nothing to train on.
     """
     from haetae.detector import tracking
-    from haetae.detector.train import summary, train_on_snapshot
+    from haetae.detector.train import train_on_snapshot
 
     model = model_config(params.dataset, params.detector)
     config = train_config(params.detector, params.seed)
@@ -50,7 +50,11 @@ def train_candidate(
         shutil.rmtree(folder)
     else:
         os.rename(folder, home)
-    told = {"model": model.model_dump(mode="json"), "train": config.model_dump(mode="json"), **summary(trained)}
+    told = {
+        "model": model.model_dump(mode="json"),
+        "train": config.model_dump(mode="json"),
+        **summary(trained),
+    }
     flat = {f"{part}.{name}": value for part in ("model", "train") for name, value in told[part].items()}
     registered = tracking.register(lake, home, trained, model_id, snapshot_id, flat)
     return {
@@ -65,4 +69,18 @@ def train_candidate(
         "best_epoch": trained.best_epoch,
         "val_auc": trained.val_auc,
         "trained_at": trained_at,
+    }
+
+
+def summary(trained: Trained) -> dict[str, Any]:
+    """The figures of a training as plain values, without its history and its folder."""
+    return {
+        "best_epoch": trained.best_epoch,
+        "best_epochs": trained.best_epochs,
+        "val_auc": trained.val_auc,
+        "threshold": trained.threshold,
+        "n_train": trained.n_train,
+        "n_val": trained.n_val,
+        "stopped_by": trained.stopped_by,
+        "calibration": trained.calibration.model_dump(mode="json"),
     }

@@ -22,6 +22,8 @@ from haetae.detector.predict import Detector, Evidence, Scores, runs, times_of
 from haetae.engine import InlineEngine, split_results
 from haetae.errors import Rejected, UsageError
 from haetae.lake import Lake
+from haetae.locales import caption
+from haetae.locales.load import CaptionKind
 from haetae.params import Ingest, Params, Tracks
 
 Row = dict[str, Any]
@@ -141,7 +143,9 @@ def inspect_file(detector: Detector, path: Path, params: Params | None = None) -
         lake = Lake(scratch)
         try:
             clips = _clips_of(lake, path, params.ingest)
-            findings = [(clip["start_s"], _inspect_clip(detector, lake, clip, params.tracks)) for clip in clips]
+            findings = [
+                (clip["start_s"], _inspect_clip(detector, lake, clip, params.tracks)) for clip in clips
+            ]
         except Rejected as no:
             raise UsageError(f"{path.name} cannot be judged: {no.reason}: {no.detail}") from no
     return _joined([(start_s, found) for start_s, found in findings if found is not None], path.name)
@@ -168,13 +172,13 @@ def captions(
     The family is what the evidence looks like (a changed mouth alone: lip-sync; sound: speech), not a
     statement on which generator was used.
     """
-    from haetae.locales import caption
-
     if verdict == "real":
         return {language: caption(language, "real") for language in CAPTION_LANGUAGES}
     changed = {s.modality for s in segments} & {"video", "audio"}
+    kind: CaptionKind
+    family: str | None = None
     if not changed:
-        kind, family = "sync", None
+        kind = "sync"
     elif len(changed) == 2:
         kind, family = "both", "combination"
     elif "audio" in changed:
@@ -224,7 +228,7 @@ def _segments(item: Item, seen: Evidence, guilty: frozenset[str]) -> list[Segmen
 
 
 def _runs_of(
-    modality: str, chances: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]
+    modality: str, chances: NDArray[np.float64], starts: NDArray[Any], ends: NDArray[Any]
 ) -> list[Segment]:
     made = []
     for first, last in runs(chances >= _level(chances)):
@@ -341,7 +345,9 @@ def _inspect_clip(detector: Detector, lake: Lake, clip: Row, knobs: Tracks) -> D
         )
         for row in rows
     ]
-    modality = {(True, True): "av", (True, False): "video"}.get((clip["has_video"], clip["has_audio"]), "audio")
+    modality = {(True, True): "av", (True, False): "video"}.get(
+        (clip["has_video"], clip["has_audio"]), "audio"
+    )
     frames, audio = read_media(lake.open_local(clip["blob_id"]), modality)
     try:
         return detect(detector, frames, audio, faces)

@@ -23,15 +23,16 @@ _BIAS_PRIOR = 0.25
 
 def probabilities(logits: Array, calibration: Calibration) -> Array:
     """Branch logits [N, 3] (NaN where absent) → probabilities of being fake [N, 3], NaN where absent."""
-    return _sigmoid(logits * np.array(calibration.scale) + np.array(calibration.bias))
+    scale, bias = np.array(calibration.scale), np.array(calibration.bias)
+    chances: Array = _sigmoid(logits * scale + bias)
+    return chances
 
 
 def noisy_or(chances: Array) -> Array:
     """Probability that any modality is fake: [N, 3] with NaN where absent → [N]; NaN where all are absent."""
-    kept = np.where(np.isnan(chances), 0.0, 1.0 - chances)
-    kept[np.isnan(chances)] = 1.0
-    fused = 1.0 - kept.prod(axis=1)
-    fused[np.isnan(chances).all(axis=1)] = np.nan
+    absent = np.isnan(chances)
+    fused: Array = 1.0 - np.where(absent, 1.0, 1.0 - chances).prod(axis=1)
+    fused[absent.all(axis=1)] = np.nan
     return fused
 
 
@@ -57,7 +58,8 @@ def fit(logits: Array, overall: Sequence[int | None], known: Array) -> Calibrati
         for m in range(N):
             total += _balanced_loss(chances[:, m], np.where(has[:, m], known[:, m], np.nan)) / N
         n = max(1, int(np.isfinite(y).sum()))
-        return total + (_SCALE_PRIOR * ((scale - 1) ** 2).sum() + _BIAS_PRIOR * (bias**2).sum()) / n
+        pull = _SCALE_PRIOR * ((scale - 1) ** 2).sum() + _BIAS_PRIOR * (bias**2).sum()
+        return total + float(pull) / n
 
     start = np.concatenate([np.ones(N), np.zeros(N)])
     bounds = [(0.02, 4.0)] * N + [(-8.0, 8.0)] * N

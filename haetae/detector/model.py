@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ class DetectorNet(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.video = VideoBranch(config)
-        self.audio = AudioBranch(config.n_mels)
+        self.audio = AudioBranch()
         self.sync = SyncBranch()
 
     def forward(self, batch: Batch) -> Output:
@@ -215,12 +216,12 @@ class AudioBranch(nn.Module):
 
     STRIDE = 8
 
-    def __init__(self, n_mels: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         widths = (1, 16, 24, 32)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(i, o, 3, 2, 1, bias=False), _norm(o), nn.SiLU(), _Smooth(o))
-            for i, o in zip(widths[:-1], widths[1:], strict=True)
+            for i, o in pairwise(widths)
         )
         self.over_time = nn.Conv1d(2 * widths[-1], 32, 3, padding=1)
         self.head = nn.Conv1d(32, 1, 1)

@@ -80,7 +80,7 @@ class Detector:
 
     def score_sample(self, items: Sequence[Item]) -> Scores:
         """The scores of all items of one sample: its most suspicious face, its sound, and their agreement."""
-        from haetae.detector.train import branch_logits
+        from haetae.detector.logits import branch_logits
 
         return self._fused(branch_logits(self.net, items, self.config.model, self.device))
 

@@ -21,7 +21,12 @@ class DetectorModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def load_context(self, context: Any) -> None:
         self._detector = Detector.load(Path(context.artifacts["detector"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002 - MLflow gives all three
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> pd.DataFrame:
         """model_input: column `path`, local media files. Raises: UsageError for a file that cannot be judged."""
         rows = []
         for path in model_input["path"]:

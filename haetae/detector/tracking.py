@@ -108,7 +108,9 @@ def register(
         if not any(one.name == NAME for one in client.search_registered_models(f"name='{NAME}'")):
             client.create_registered_model(NAME)
         source = f"{run.info.artifact_uri}/model"
-        made = client.create_model_version(NAME, source, run_id, tags={"model_id": model_id, "snapshot_id": snapshot_id})
+        made = client.create_model_version(
+            NAME, source, run_id, tags={"model_id": model_id, "snapshot_id": snapshot_id}
+        )
         return Registered(model_id, str(made.version), run_id)
 
 
@@ -257,7 +259,9 @@ def loss_curve(trained: Trained) -> Any:
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     loss_axis, auc_axis = figure.subplots(1, 2)
     epochs = [one.epoch for one in trained.history]
-    loss_axis.plot(epochs, [one.train_loss for one in trained.history], color="0.6", label="train, all branches")
+    loss_axis.plot(
+        epochs, [one.train_loss for one in trained.history], color="0.6", label="train, all branches"
+    )
     for modality in MODALITIES:
         losses = [one.val_loss[modality] for one in trained.history]
         areas = [one.val_auc[modality] for one in trained.history]

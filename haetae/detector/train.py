@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from haetae.dataset.items import MODALITIES, Item
 from haetae.detector.batches import Draw, clip_targets, collate
 from haetae.detector.config import Calibration, ModelConfig, SavedConfig, TrainConfig
 from haetae.detector.fusion import fit, noisy_or, probabilities
+from haetae.detector.logits import branch_logits
 from haetae.detector.losses import ClassWeights, branch_losses
 from haetae.detector.model import DetectorNet
 from haetae.detector.weights import fill, read_tensors, save_detector, write_tensors
@@ -130,8 +130,8 @@ def train_on_snapshot(
     """As `train`, on the train and val shards of a snapshot folder."""
     from haetae.dataset.shards import FOLDER, read_shards
 
-    parts = [list(read_shards(snapshot / FOLDER, [split])) for split in ("train", "val")]
-    return train(*parts, folder, model, config, on_epoch=on_epoch, device=device)
+    train_items, val_items = (list(read_shards(snapshot / FOLDER, [split])) for split in ("train", "val"))
+    return train(train_items, val_items, folder, model, config, on_epoch=on_epoch, device=device)
 
 
 @contextmanager
@@ -222,9 +222,9 @@ class _Run:
         if len(self.val_items):
             overall = [overall_label(item) for item in self.val_items]
             calibration = fit(logits, overall, self.truth.astype(np.float64))
-            usable = [i for i, y in enumerate(overall) if y is not None]
-            fused = noisy_or(probabilities(logits[usable], calibration))
-            score_auc = auc([overall[i] for i in usable], fused)
+            usable = {i: y for i, y in enumerate(overall) if y is not None}
+            fused = noisy_or(probabilities(logits[list(usable)], calibration))
+            score_auc = auc(list(usable.values()), fused)
         sha = save_detector(self.folder, self.net, SavedConfig(model=self.model, calibration=calibration))
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
         best_epochs = {modality: best.epoch for modality, best in self.state.best.items()}
@@ -352,7 +352,9 @@ class _Run:
         for m, modality in enumerate(MODALITIES):
             known = ~np.isnan(self.truth[:, m]) & ~np.isnan(logits[:, m])
             y, z = self.truth[known, m], logits[known, m]
-            per_class = [np.logaddexp(0, np.where(c, -1, 1) * z[y == c]).mean() for c in (0, 1) if (y == c).any()]
+            per_class = [
+                np.logaddexp(0, np.where(c, -1, 1) * z[y == c]).mean() for c in (0, 1) if (y == c).any()
+            ]
             losses[modality] = float(np.mean(per_class)) if per_class else None
             aucs[modality] = auc(y.astype(int), z)
         return losses, aucs
@@ -378,21 +380,6 @@ class _Run:
         return tuple(improved)
 
 
-def branch_logits(
-    net: DetectorNet, items: Sequence[Item], config: ModelConfig, device: str = "cpu"
-) -> NDArray[np.float64]:
-    """Logits of whole items, unaugmented: float64 [N, 3] in the order of MODALITIES, NaN where absent."""
-    net.eval()
-    found = np.full((len(items), len(MODALITIES)), np.nan)
-    with torch.inference_mode():
-        # One by one: padding to the longest of a batch would change what the shorter ones score.
-        for i, item in enumerate(items):
-            batch, _ = collate([item], config)
-            clip = net(batch.to(device)).clip.cpu().double().numpy()
-            found[i] = np.where(batch.present.numpy(), clip, np.nan)[0]
-    return found
-
-
 def overall_label(item: Item) -> int | None:
     """1 where any modality is known to be fake, 0 where all that are present are known real; else None."""
     verdicts = [item.verdicts.get(m) for m in MODALITIES if item.has[m]]
@@ -407,17 +394,3 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 
 def _finite(value: float) -> float:
     return max(-1e30, min(1e30, value))
-
-
-def summary(trained: Trained) -> dict[str, Any]:
-    """The figures of a training as plain values, without its history and its folder."""
-    return {
-        "best_epoch": trained.best_epoch,
-        "best_epochs": trained.best_epochs,
-        "val_auc": trained.val_auc,
-        "threshold": trained.threshold,
-        "n_train": trained.n_train,
-        "n_val": trained.n_val,
-        "stopped_by": trained.stopped_by,
-        "calibration": trained.calibration.model_dump(mode="json"),
-    }

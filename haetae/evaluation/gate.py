@@ -122,9 +122,7 @@ def _against(candidate: Rows, champion: Rows, rules: Promote) -> Iterator[Rule]:
 def _slice_drop(theirs: Mapping[str, Any], mine: Mapping[str, Any] | None, rules: Promote) -> list[Rule]:
     """The rule that failed on this slice, if it did."""
     name, old, new = theirs["slice"], float(theirs["value"]), _value(mine)
-    required = (
-        f"a loss of at most {rules.max_slice_drop:.3f}, or a champion's figure within the interval, is required"
-    )
+    required = f"a loss of at most {rules.max_slice_drop:.3f}, or a champion's figure within the interval, is required"
     if mine is None or new is None:
         text = f"slice {name}: no AUC, against the champion's {old:.3f} on {theirs['n']} samples; {required}"
         return [Rule("max_slice_drop", False, text)]

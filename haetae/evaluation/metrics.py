@@ -99,7 +99,7 @@ def balanced_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     that other data are least likely to cross.
     """
     y, s = _checked(labels, scores)
-    if y is None:
+    if y is None or s is None:
         return 0.5
     distinct = np.unique(s)
     if len(distinct) == 1:

@@ -27,7 +27,7 @@ PROTOCOLS: Mapping[str, tuple[str, str]] = {
 
 PLAIN_COLUMNS = ("language", "modality", "compression", "use_case")
 FAKE_COLUMNS = ("family", "generator")
-"""Columns that only fakes have: such a slice takes its fakes and every untouched sample of their languages."""
+"""Columns that only fakes have: their slices take in the untouched samples of the same languages."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def score_slices(
             measured = _measure(part, score, verdict, n_boot=n_boot, min_n=min_n, seed=seed)
             rows += [_evaluation(model_id, snapshot_id, protocol, part, *m) for m in measured]
     covered = len(joined) / len(tested) if tested else None
-    whole = Slice("all", tuple(tested.values()))
+    whole = Slice("all", tuple(dict(row) for row in tested.values()))
     rows.append(_evaluation(model_id, snapshot_id, "sample", whole, "coverage", covered, None, None))
     return rows
 
@@ -163,9 +163,7 @@ def _one_model(predictions: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     return ids.pop()
 
 
-def _check_members(
-    predictions: Sequence[Mapping[str, Any]], tested: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _check_members(predictions: Sequence[Mapping[str, Any]], tested: Mapping[str, Mapping[str, Any]]) -> None:
     ids = [row["sample_id"] for row in predictions]
     if len(set(ids)) != len(ids):
         raise ValueError("a sample is predicted twice")

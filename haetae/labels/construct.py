@@ -45,7 +45,9 @@ def label_original(clip: Mapping[str, Any], source: Mapping[str, Any], now: dt.d
     ]
 
 
-def label_fake(fake: Mapping[str, Any], clip: Mapping[str, Any], tracks: Sequence[Mapping[str, Any]], now: dt.datetime) -> list[Row]:
+def label_fake(
+    fake: Mapping[str, Any], clip: Mapping[str, Any], tracks: Sequence[Mapping[str, Any]], now: dt.datetime
+) -> list[Row]:
     """What making it tells of a fake: verdict, segments and boxes per modality, and per face.
 
     The changed face is fake where it was changed; every other face of the clip stays real. Sound and
@@ -63,7 +65,17 @@ def label_fake(fake: Mapping[str, Any], clip: Mapping[str, Any], tracks: Sequenc
             "author": fake["generator"],
             "now": now,
         }
-        one = _row(fake["fake_id"], fake["batch"], modality, None, verdict, segments=segments, boxes=boxes, captions=said, **common)
+        one = _row(
+            fake["fake_id"],
+            fake["batch"],
+            modality,
+            None,
+            verdict,
+            segments=segments,
+            boxes=boxes,
+            captions=said,
+            **common,
+        )
         rows.append(one)
         if modality == "video":
             rows += [_face(fake, track, verdict, segments, boxes, said, common) for track in tracks]
@@ -83,7 +95,11 @@ def captions(kind: CaptionKind, fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _state(modality: str, fake: Mapping[str, Any], changed: set[str]) -> tuple[str, list[Row]]:
     if modality in ("video", "audio"):
-        kept = [{"start_s": s["start_s"], "end_s": s["end_s"]} for s in fake["segments"] if s["modality"] == modality]
+        kept = [
+            {"start_s": s["start_s"], "end_s": s["end_s"]}
+            for s in fake["segments"]
+            if s["modality"] == modality
+        ]
         return ("fake" if modality in changed else "real"), kept
     mouth_changed = "video" in changed and fake["family"] in MOUTH_FAMILIES
     if mouth_changed == ("audio" in changed):
@@ -103,7 +119,17 @@ def _face(
 ) -> Row:
     if verdict == "fake" and track["track_id"] == fake["track_id"]:
         mine = [region for region in boxes if region["track_id"] == track["track_id"]]
-        return _row(fake["fake_id"], fake["batch"], "video", track["track_id"], "fake", segments=segments, boxes=mine, captions=said, **common)
+        return _row(
+            fake["fake_id"],
+            fake["batch"],
+            "video",
+            track["track_id"],
+            "fake",
+            segments=segments,
+            boxes=mine,
+            captions=said,
+            **common,
+        )
     real = captions("real", {})
     return _row(fake["fake_id"], fake["batch"], "video", track["track_id"], "real", captions=real, **common)
 

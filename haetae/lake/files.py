@@ -55,7 +55,9 @@ class Files:
         if not self.fs.isdir(where):
             return []
         names = (str(name).rsplit("/", 1)[-1] for name in self.fs.ls(where, detail=False, refresh=True))
-        return sorted(f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith("."))
+        return sorted(
+            f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")
+        )
 
     def read(self, relative: str) -> bytes:
         content: bytes = self.fs.cat_file(self.path(relative))

@@ -142,7 +142,9 @@ class Lake:
     def partitions(self, table: str) -> list[str]:
         """Keys of the partitions that exist, sorted; parts of a key are joined by `~`."""
         _table(table)
-        return [p.rsplit("/", 1)[-1][: -len(".parquet")] for p in self.files.list(f"tables/{table}", ".parquet")]
+        return [
+            p.rsplit("/", 1)[-1][: -len(".parquet")] for p in self.files.list(f"tables/{table}", ".parquet")
+        ]
 
     def digest(self, table: str, partition: str | Sequence[str] | None = None) -> str | None:
         """Content digest of a partition without its volatile columns; None where there is none."""

@@ -190,9 +190,9 @@ def fitted_size(width: int, height: int, max_side_px: int) -> tuple[int, int]:
 def _sized(pictures: Any, displayed: tuple[int, int], size: tuple[int, int]) -> Any:
     """Square pixels; larger pictures are scaled down, of others an odd last row or column is cut off."""
     if max(a - b for a, b in zip(displayed, size, strict=True)) > 1:
-        return pictures.filter("scale", *size, flags="bicubic").filter("setsar", 1)
+        return pictures.filter("scale", *size, flags="bicubic")
     # Does nothing where pixels are square already.
-    pictures = pictures.filter("scale", *displayed, flags="bicubic").filter("setsar", 1)
+    pictures = pictures.filter("scale", *displayed, flags="bicubic")
     return pictures.filter("crop", *size, 0, 0) if displayed != size else pictures
 
 

@@ -61,7 +61,9 @@ def write_video(
             fitted(audio, counted.n * RATE_HZ // fps).astype("<f4").tofile(sound)
             source = ffmpeg.input(local(sound), format="f32le", ar=RATE_HZ, ac=1)
             both = (ffmpeg.input(local(silent), format="mov").video, source.audio)
-            job = ffmpeg.output(*both, local(partial), vcodec="copy", **aac(), **mp4())
+            # What a copy drops and a single step writes: with it a fake would be told from a cut clip.
+            tag = {"metadata:s:v:0": "encoder=Lavc libx264"}
+            job = ffmpeg.output(*both, local(partial), vcodec="copy", **aac(), **mp4(), **tag)
             run(job, timeout_s=timeout_s)
     return counted.n
 
@@ -83,11 +85,12 @@ def fitted(audio: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
 
 
 def to_bt709(pictures: Any) -> Any:
-    """Convert to limited-range BT.709, tagged so, whatever the pictures were coded in."""
+    """Convert to limited-range BT.709 with square pixels, tagged so, whatever the pictures were coded in."""
     return (
         pictures.filter("scale", out_color_matrix="bt709", out_range="tv", flags="bicubic+accurate_rnd")
         .filter("format", "yuv420p")
         .filter("setparams", color_primaries="bt709", color_trc="bt709")
+        .filter("setsar", 1)
     )
 
 

@@ -79,7 +79,8 @@ class Opened:
 def open_batches(lake: Lake, sources: Sequence[Source], limits: Crawl, run_id: str) -> Opened:
     """Look for unseen items at the sources and write them as new batches.
 
-    An item is known by its source, its address and, for local files, its content. Full addresses,
+    An item is known by its source, its address there (a local file: its path below the source, so that a
+    folder may move) and, for local files, its content. Full addresses,
     which may carry secrets, are kept out of the tables in a file that only its owner may read.
     """
     seen = set(lake.read("items")["item_id"].to_pylist())
@@ -91,7 +92,7 @@ def open_batches(lake: Lake, sources: Sequence[Source], limits: Crawl, run_id: s
             if found.error and not source.is_local:
                 problems.append(f"source {source.id}: {uri}: {found.error}")
                 continue
-            item_id = content_id("item", source.id, uri, found.sha256)
+            item_id = content_id("item", source.id, _name_in(source, found.uri), found.sha256)
             if item_id in seen:
                 continue
             seen.add(item_id)
@@ -107,6 +108,12 @@ def open_batches(lake: Lake, sources: Sequence[Source], limits: Crawl, run_id: s
     size = limits.batch_size
     opened = [_open(lake, fresh[i : i + size], run_id) for i in range(0, len(fresh), size)]
     return Opened(tuple(opened), tuple(problems))
+
+
+def _name_in(source: Source, uri: str) -> str:
+    if not source.is_local:
+        return redact(uri)
+    return Path(os.path.relpath(uri, source.uri)).as_posix()
 
 
 def _open(lake: Lake, fresh: list[tuple[Row, str]], run_id: str) -> str:

@@ -51,7 +51,7 @@ class Ledger:
                     return entry
                 last = entry.hash
             at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-            body = {
+            body: dict[str, Any] = {
                 "entry_id": entry_id,
                 "kind": kind,
                 "subject": subject,

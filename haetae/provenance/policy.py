@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_PERMISSIVE = ("CC0-1.0", "Unlicense", "MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "CC-BY-4.0", "CC-BY-3.0")
+_PERMISSIVE = (
+    "CC0-1.0",
+    "Unlicense",
+    "MIT",
+    "MIT-0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "Apache-2.0",
+    "CC-BY-4.0",
+    "CC-BY-3.0",
+)
 
 
 @dataclass(frozen=True)

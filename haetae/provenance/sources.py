@@ -18,7 +18,8 @@ from haetae.errors import UsageError
 Purpose = Literal["synthesis", "training", "benchmark", "release"]
 
 ALL_RIGHTS_RESERVED = "all-rights-reserved"
-_SPDX = r"^(all-rights-reserved|LicenseRef-[A-Za-z0-9.-]+|[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*)$"
+_SPDX_ID = r"[A-Za-z0-9][A-Za-z0-9.+-]*"
+_SPDX = rf"^(all-rights-reserved|LicenseRef-[A-Za-z0-9.-]+|{_SPDX_ID}( (AND|OR|WITH) {_SPDX_ID})*)$"
 _FIXES = {
     "licence": "give an SPDX id such as CC-BY-4.0, or all-rights-reserved",
     "id": "use letters, digits, '.', '_' and '-', starting with a letter or digit",
@@ -136,7 +137,9 @@ def load_sources(path: Path) -> list[Source]:
             faults += [_fault(path, entry_node, dict(one)) for one in error.errors()]
             continue
         if source.id in seen:
-            faults.append(f"{path}:{line}: id: {source.id!r} is already declared at line {seen[source.id]}; rename one")
+            faults.append(
+                f"{path}:{line}: id: {source.id!r} is already declared at line {seen[source.id]}; rename one"
+            )
             continue
         seen[source.id] = line
         sources.append(_absolute(source, path.parent))
@@ -161,7 +164,7 @@ def _fault(path: Path, entry: yaml.Node, fault: dict[str, Any]) -> str:
         fix = f"add '{top}: …'"
     else:
         fix = _FIXES.get(top, fault.get("ctx", {}).get("expected", "")) or "correct the value"
-        fix = fix if " " in fix and "'" not in fix or top in _FIXES else f"use {fix}"
+        fix = fix if (" " in fix and "'" not in fix) or top in _FIXES else f"use {fix}"
     return f"{path}:{line}: {field}: {fault['msg']}; fix: {fix}"
 
 

@@ -1,1 +1,4 @@
-"""Refusing bad data: what a table must satisfy before anything downstream reads it. When it is checked is decided above."""
+"""Refusing bad data: what a table must satisfy before anything downstream reads it.
+
+When it is checked is decided above.
+"""

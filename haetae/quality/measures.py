@@ -76,7 +76,9 @@ def _labels(lake: Lake, rows: Rows, partition: tuple[str, ...]) -> list[Row]:
             "confidence": row["confidence"],
             "sample_exists": row["sample_id"] in duration_s,
             "segments_inside": _inside(row["segments"], duration_s.get(row["sample_id"], 0.0)),
-            "fake_has_extent": row["verdict"] != "fake" or row["evidence"] != "construction" or bool(row["segments"]),
+            "fake_has_extent": row["verdict"] != "fake"
+            or row["evidence"] != "construction"
+            or bool(row["segments"]),
             "real_has_no_extent": row["verdict"] != "real" or not (row["segments"] or row["boxes"]),
             "captions_complete": row["captions"] is None or all(row["captions"].values()),
         }

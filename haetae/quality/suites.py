@@ -25,9 +25,13 @@ def _clips(params: Params) -> list[Any]:
         gxe.ExpectColumnValuesToNotBeNull(column="blob_id"),
         _true("blob_exists"),
         gxe.ExpectColumnValuesToBeBetween(
-            column="duration_s", min_value=ingest.min_media_s - frame_s, max_value=ingest.max_clip_s + 2 * frame_s
+            column="duration_s",
+            min_value=ingest.min_media_s - frame_s,
+            max_value=ingest.max_clip_s + 2 * frame_s,
         ),
-        gxe.ExpectColumnValuesToBeBetween(column="fps", min_value=quality.min_clip_fps, max_value=quality.max_clip_fps),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="fps", min_value=quality.min_clip_fps, max_value=quality.max_clip_fps
+        ),
         gxe.ExpectColumnValuesToBeBetween(column="side_px", max_value=ingest.max_side_px),
         gxe.ExpectColumnValuesToBeInSet(column="odd_px", value_set=[0]),
         gxe.ExpectColumnValuesToBeInSet(column="language", value_set=["ko", "en-SG", "ms", "ta", "other"]),
@@ -54,7 +58,7 @@ def _fakes(params: Params) -> list[Any]:
     ]
 
 
-def _labels(params: Params) -> list[Any]:
+def _labels(_: Params) -> list[Any]:
     from great_expectations import expectations as gxe
 
     return [
@@ -72,7 +76,7 @@ def _labels(params: Params) -> list[Any]:
     ]
 
 
-def _samples(params: Params) -> list[Any]:
+def _samples(_: Params) -> list[Any]:
     from great_expectations import expectations as gxe
 
     return [

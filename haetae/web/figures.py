@@ -8,6 +8,7 @@ percent of their width without a view box, so that their texts keep their size o
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ Stretch = tuple[float, float]
 ROC_SIDE = 300
 _MAX_CURVE_POINTS = 160
 _PATH_COLUMNS = 240
+_NARROW_LANE_PX = 165
+_WIDE_LANE_PX = 360
+"""Widths of a lane on a phone and beside another plate, scores included."""
 
 
 def _join(parts: Iterable[Markup]) -> Markup:
@@ -76,7 +80,7 @@ def segment_lane(what: str, changed: Sequence[Stretch], duration_s: float) -> Ma
 
 
 def word_lane(words: Sequence[Mapping[str, Any]], changed: Sequence[Stretch], duration_s: float) -> Markup:
-    """Words at their times, cut off where too long; marked if their middle is in a changed stretch."""
+    """Words at their times, spelled out where there is room; marked if their middle was changed."""
     drawn = []
     for word in words:
         start, end = word["start_s"], word["end_s"]
@@ -85,7 +89,7 @@ def word_lane(words: Sequence[Mapping[str, Any]], changed: Sequence[Stretch], du
         drawn.append(
             Markup(
                 '<svg x="{}" width="{}" height="100%"><title>{} ({:.2f}–{:.2f} s)</title>'
-                '<rect class="word{}" width="100%" height="100%"/><text x="3" y="14">{}</text></svg>'
+                '<rect class="word{}" width="100%" height="100%"/><text class="{}" x="3" y="14">{}</text></svg>'
             ).format(
                 _percent(start, duration_s),
                 _percent(end - start, duration_s),
@@ -93,6 +97,7 @@ def word_lane(words: Sequence[Mapping[str, Any]], changed: Sequence[Stretch], du
                 start,
                 end,
                 " made" if made else "",
+                _room_for(word["word"], (end - start) / duration_s if duration_s else 0),
                 word["word"],
             )
         )
@@ -100,6 +105,14 @@ def word_lane(words: Sequence[Mapping[str, Any]], changed: Sequence[Stretch], du
     return Markup('<svg class="lane words" height="20" role="img" aria-label="words: {}">{}</svg>').format(
         spoken, _join(drawn)
     )
+
+
+def _room_for(word: str, share: float) -> str:
+    """CSS class of a word: shown everywhere, on wide screens only, or nowhere but in its tooltip."""
+    wanted_px = 5 + sum(11 if unicodedata.east_asian_width(c) in "WF" else 6.4 for c in word)
+    if share * _NARROW_LANE_PX >= wanted_px:
+        return "fits"
+    return "fits-wide" if share * _WIDE_LANE_PX >= wanted_px else "tight"
 
 
 def waveform(audio: NDArray[np.float32], changed: Sequence[Stretch], duration_s: float, what: str) -> Markup:

@@ -150,11 +150,16 @@ def _changed(fake: Row, labels: Sequence[Row]) -> dict[str, tuple[tuple[float, f
 
 
 def _captions(labels: Sequence[Row]) -> dict[str, tuple[str, ...]]:
-    """What is said of the modalities called fake (of all where none is), each sentence once."""
-    about = [label for label in labels if label["verdict"] == "fake"] or labels
+    """What is said of the picture, or of the sound where only that is fake; and of their sync where it is fake.
+
+    Where picture and sound were both changed, the sentence of either tells of both.
+    """
+    told = [label for label in labels if label["verdict"] == "fake" and label["captions"]]
+    by_modality = {label["modality"]: label["captions"] for label in reversed(told)}
+    first = next((by_modality[m] for m in ("video", "audio", "text") if m in by_modality), None)
     captions = {}
     for language in CAPTION_LANGUAGES:
-        said = (label["captions"][language] for label in about if label["captions"])
+        said = (caption[language] for caption in (first, by_modality.get("sync")) if caption)
         sentences = tuple(dict.fromkeys(sentence for sentence in said if sentence))
         if sentences:
             captions[language] = sentences

@@ -34,7 +34,7 @@ Box = Sequence[float]
 FAKE_RGB = (224, 72, 32)
 BOX_RGB = (255, 214, 10)
 _MAX_MASK_BITS = 1500 * 1920 * 1920
-_FACE_SHARE = 0.42
+_FACE_SHARE = 0.5
 _SEEK_BEYOND = 30
 """Frames that are decoded rather than jumped over: our clips have a keyframe every 50."""
 

@@ -151,6 +151,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["score"] = lambda value: "–" if value is None else f"{value:.2f}"
     environment.filters["figure"] = lambda value: "–" if value is None else f"{value:.3f}"
     environment.filters["thousands"] = lambda n: f"{n:,}"
+    environment.filters["of"] = lambda n, thing: f"{n:,} {thing}{'' if n == 1 else 's'}"
     environment.globals.update(
         whisker=figures.whisker,
         chance=CHANCE,

@@ -72,13 +72,25 @@ def test_every_stage_of_the_house_is_there_and_connected() -> None:
             if parent not in reached:
                 reached.add(parent)
                 todo.append(parent)
-    assert {"sources", "items", "media", "clips", "tracks", "utterances", "groups", "fakes", "labels"} <= reached
+    assert {
+        "sources",
+        "items",
+        "media",
+        "clips",
+        "tracks",
+        "utterances",
+        "groups",
+        "fakes",
+        "labels",
+    } <= reached
 
 
 def test_blocking_checks_stand_behind_clips_fakes_labels_and_samples() -> None:
     from assets.quality import checks
 
-    blocking = {spec.asset_key.to_user_string() for one in checks for spec in one.check_specs if spec.blocking}
+    blocking = {
+        spec.asset_key.to_user_string() for one in checks for spec in one.check_specs if spec.blocking
+    }
     assert {"clips", "fakes", "labels", "samples"} <= blocking
 
 
@@ -89,12 +101,18 @@ def test_recipes_and_assets_agree_on_what_is_read() -> None:
     written_by = {recipe.table: name for name, recipe in RECIPES.items() if name != "original_labels"}
     for name, recipe in RECIPES.items():
         assert found[name]["code_version"] == recipe.code_version
-        read = {one if one in found else written_by.get(one, one) for one in recipe.reads} - {"checks", "sources", "items"}
+        read = {one if one in found else written_by.get(one, one) for one in recipe.reads} - {
+            "checks",
+            "sources",
+            "items",
+        }
         missing = read - set(found[name]["reads"])
         assert not missing, f"{name} has {missing} in its fingerprint but the graph does not show it"
 
 
-@pytest.mark.parametrize("heavy", ["torch", "great_expectations", "mlflow", "mediapipe", "sklearn", "librosa"])
+@pytest.mark.parametrize(
+    "heavy", ["torch", "great_expectations", "mlflow", "mediapipe", "sklearn", "librosa"]
+)
 def test_loading_the_definitions_imports_nothing_heavy(heavy: str, loaded: dict[str, Any]) -> None:
     assert heavy not in loaded["modules"]
 
@@ -112,7 +130,11 @@ def loaded() -> dict[str, Any]:
         "print(json.dumps({'seconds': took, 'modules': [m for m in sys.modules if '.' not in m]}))"
     )
     runs = [
-        json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=REPOSITORY).stdout)
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, check=True, cwd=REPOSITORY
+            ).stdout
+        )
         for _ in range(3)
     ]
     return min(runs, key=lambda run: run["seconds"])

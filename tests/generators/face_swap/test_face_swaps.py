@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from generators.face_swap.donor_frames import Pose, choose
+from generators.face_swap.donor_frames import Pose, choose, poses
 from generators.face_swap.mesh_swap import MeshSwap
 from generators.face_swap.self_blend import REGIONS, Recipe, SelfBlend
+from generators.followed import follow
 from generators.protocol import ClipView, FakeRequest, FakeResult, Segment
 from generators.verify import same, verify
 from haetae.errors import Rejected
@@ -143,6 +144,16 @@ def test_the_donor_does_not_jump_between_frames_that_fit_almost_equally() -> Non
     wavering = _pose(list(rng.normal(0, 0.6, 60)))
     donor = _pose([-0.5, *[60.0] * 5, 0.5])
     assert len(set(choose(wavering, donor).tolist())) == 1
+
+
+def test_someone_who_looks_down_all_the_time_is_not_taken_to_have_open_eyes(actor: ClipView) -> None:
+    face = actor.faces[0]
+    mesh = face.mesh.copy()
+    for upper, lower in (([160, 159, 158], [144, 145, 153]), ([385, 386, 387], [380, 374, 373])):
+        mesh[:, lower] = 0.85 * mesh[:, upper] + 0.15 * mesh[:, lower]
+    drowsy = replace(actor, faces=(replace(face, mesh=mesh),))
+    assert np.nanmedian(poses(follow(actor)).eyes) > 0.8
+    assert np.nanmedian(poses(follow(drowsy)).eyes) < 0.4
 
 
 def test_frames_without_a_face_get_no_donor_frame() -> None:

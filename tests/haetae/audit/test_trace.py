@@ -24,8 +24,17 @@ def lake(tmp_path: Path) -> Lake:
     """Two media; a fake of the first with a donor from the second; a snapshot; a promoted model."""
     lake = Lake(tmp_path)
     _write(lake, "media", "b1", [("src-a", M1, "crawled_from"), ("src-b", M2, "crawled_from")])
-    _write(lake, "clips", "b1", [(M1, "clip-1", "cut_from"), (M2, "clip-2", "cut_from"), (M2, "clip-3", "cut_from")])
-    made = [("clip-1", "fake-1", "target_of"), ("clip-2", "fake-1", "donor_of"), ("mesh_swap@1", "fake-1", "made")]
+    _write(
+        lake,
+        "clips",
+        "b1",
+        [(M1, "clip-1", "cut_from"), (M2, "clip-2", "cut_from"), (M2, "clip-3", "cut_from")],
+    )
+    made = [
+        ("clip-1", "fake-1", "target_of"),
+        ("clip-2", "fake-1", "donor_of"),
+        ("mesh_swap@1", "fake-1", "made"),
+    ]
     _write(lake, "fakes", "b1", made)
     _write(lake, "snapshot", "s1", [("clip-1", "s-1", "frozen_in"), ("fake-1", "s-1", "frozen_in")])
     _write(lake, "candidate", "s1", [("s-1", "model-1", "trained_on")])
@@ -33,7 +42,14 @@ def lake(tmp_path: Path) -> Lake:
     sources = [_source("src-a"), _source("src-b")]
     lake.write("sources", None, sources, Lineage("sources", "run", "1"))
     now = dt.datetime.now(dt.UTC)
-    snapshot = {"snapshot_id": "s-1", "created_at": now, "code_version": "1", "params_hash": "p", "n": 2, "digest": "d"}
+    snapshot = {
+        "snapshot_id": "s-1",
+        "created_at": now,
+        "code_version": "1",
+        "params_hash": "p",
+        "n": 2,
+        "digest": "d",
+    }
     lake.write(
         "snapshots",
         "s-1",
@@ -55,7 +71,14 @@ def lake(tmp_path: Path) -> Lake:
 
 def _source(source_id: str) -> dict[str, Any]:
     nothing = dict.fromkeys(("country", "licence", "consent", "generator", "retention_until"))
-    known = {"uri": "x", "kind": "file", "language": "ko", "use_case": "news", "verdict": "real", "status": "active"}
+    known = {
+        "uri": "x",
+        "kind": "file",
+        "language": "ko",
+        "use_case": "news",
+        "verdict": "real",
+        "status": "active",
+    }
     return {
         "source_id": source_id,
         **nothing,
@@ -76,7 +99,9 @@ def test_the_champion_leads_to_every_source_generator_and_code_version(lake: Lak
     assert _of_type(found, "source") == {"src-a", "src-b"}
     assert _of_type(found, "generator") == {"mesh_swap@1"}
     assert _of_type(found, "media") == {M1, M2}
-    assert _of_type(found, "code") == {f"code:{a}@0.1.1" for a in ("media", "clips", "fakes", "snapshot", "candidate", "champion")}
+    assert _of_type(found, "code") == {
+        f"code:{a}@0.1.1" for a in ("media", "clips", "fakes", "snapshot", "candidate", "champion")
+    }
     assert "clip-3" not in _of_type(found, "clip")
 
 

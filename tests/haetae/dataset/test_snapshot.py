@@ -18,7 +18,15 @@ import numpy as np
 import pytest
 
 from haetae.dataset.items import Item, decode_crop, encode_crop
-from haetae.dataset.shards import pack, read_sample, read_shards, shard_paths, snapshot_id_of, unpack, write_shards
+from haetae.dataset.shards import (
+    pack,
+    read_sample,
+    read_shards,
+    shard_paths,
+    snapshot_id_of,
+    unpack,
+    write_shards,
+)
 from haetae.dataset.snapshot import digest_of, dvc_add, freeze, read_manifest
 from haetae.lake import Lake
 from haetae.lake.schema import TABLES
@@ -127,11 +135,20 @@ def test_the_id_depends_on_content_and_not_on_order() -> None:
     assert len(snapshot_id_of(rows, PARAMS)) == 14
 
 
-def _freeze(root: Path, n: int = 6, *, items: Iterator[Item] | None = None, dvc: bool = False) -> dict[str, Any]:
+def _freeze(
+    root: Path, n: int = 6, *, items: Iterator[Item] | None = None, dvc: bool = False
+) -> dict[str, Any]:
     rows = make_rows(n)
     snapshot_id = snapshot_id_of(rows, PARAMS)
     return freeze(
-        Lake(root), snapshot_id, rows[::-1], items or make_items(n), PARAMS, created_at=NOW, per_shard=2, with_dvc=dvc
+        Lake(root),
+        snapshot_id,
+        rows[::-1],
+        items or make_items(n),
+        PARAMS,
+        created_at=NOW,
+        per_shard=2,
+        with_dvc=dvc,
     )
 
 
@@ -209,14 +226,18 @@ def test_a_killed_freeze_leaves_no_snapshot_and_the_next_one_clears_up(tmp_path:
     assert row["digest"] == _freeze(tmp_path / "other")["digest"]
 
 
-def test_dvc_holds_the_snapshot_and_can_bring_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dvc_holds_the_snapshot_and_can_bring_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     root = tmp_path / "lake"
     row = _freeze(root, dvc=True)
     folder = root / row["path"]
     assert row["dvc_hash"].endswith(".dir")
     assert row["dvc_hash"] in (root / "snapshots" / f"{row['snapshot_id']}.dvc").read_text()
-    cached = {hashlib.md5(p.read_bytes()).hexdigest() for p in (root / ".dvc" / "cache").rglob("*") if p.is_file()}
+    cached = {
+        hashlib.md5(p.read_bytes()).hexdigest() for p in (root / ".dvc" / "cache").rglob("*") if p.is_file()
+    }
     for path in folder.rglob("*"):
         if path.is_file():
             assert hashlib.md5(path.read_bytes()).hexdigest() in cached

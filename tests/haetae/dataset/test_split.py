@@ -16,7 +16,8 @@ Row = dict[str, Any]
 
 KEYS = st.sampled_from([f"identity:{c}" for c in "abcdefgh"] + [f"media:{i}" for i in range(12)])
 CLIPS = st.lists(
-    st.tuples(st.sets(KEYS, min_size=1, max_size=3), st.sampled_from(["ko", "en-SG", "ms", "ta"])), max_size=25
+    st.tuples(st.sets(KEYS, min_size=1, max_size=3), st.sampled_from(["ko", "en-SG", "ms", "ta"])),
+    max_size=25,
 ).map(lambda many: [_clip(f"clip-{i:02}", sorted(keys), lang) for i, (keys, lang) in enumerate(many)])
 
 

@@ -34,4 +34,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Trained for nine epochs on 48 items whose changes can be seen and heard."""
     folder = tmp_path_factory.mktemp("trained")
     config = TrainConfig(epochs=9, batch_size=8, learning_rate=3e-3)
-    return train(synthetic.dataset(48, "train"), synthetic.dataset(24, "val", first=100), folder, MODEL, config)
+    return train(
+        synthetic.dataset(48, "train"), synthetic.dataset(24, "val", first=100), folder, MODEL, config
+    )

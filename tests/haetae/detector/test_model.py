@@ -9,9 +9,9 @@ import torch
 
 from haetae.detector.batches import Draw, clip_targets, collate
 from haetae.detector.config import ModelConfig, TrainConfig
+from haetae.detector.logits import branch_logits
 from haetae.detector.losses import ClassWeights, branch_losses
 from haetae.detector.model import DetectorNet, Residual, SyncBranch, log_mean_exp
-from haetae.detector.train import branch_logits
 
 TRAIN = TrainConfig()
 
@@ -80,7 +80,9 @@ def test_pooling_lies_between_mean_and_maximum_and_ignores_what_is_masked() -> N
     mask = torch.tensor([[True, True, False]])
     pooled = float(log_mean_exp(x, mask))
     assert 2.0 < pooled < 3.0
-    assert float(log_mean_exp(torch.full((1, 5), 0.7), torch.ones(1, 5, dtype=torch.bool))) == pytest.approx(0.7)
+    assert float(log_mean_exp(torch.full((1, 5), 0.7), torch.ones(1, 5, dtype=torch.bool))) == pytest.approx(
+        0.7
+    )
     assert float(log_mean_exp(x, torch.zeros(1, 3, dtype=torch.bool))) == 0.0
 
 
@@ -144,7 +146,9 @@ def test_unknown_and_absent_are_not_numbers() -> None:
     assert np.array_equal(rows, [[1, np.nan, 0], [np.nan, 0, np.nan]], equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "convnext_atto", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
+)
 def test_any_timm_backbone_gives_frame_scores_and_a_map(name: str) -> None:
     config = ModelConfig(backbone=name, crop_px=128, n_frames=2)
     net = DetectorNet(config)

@@ -27,7 +27,8 @@ QUICK = TrainConfig(epochs=3, batch_size=8, learning_rate=3e-3)
 
 
 def _quick(folder: Path, model: ModelConfig, config: TrainConfig = QUICK, **options: object) -> Trained:
-    return train(synthetic.dataset(16, "train"), synthetic.dataset(8, "val", first=100), folder, model, config, **options)
+    items = synthetic.dataset(16, "train"), synthetic.dataset(8, "val", first=100)
+    return train(*items, folder, model, config, **options)
 
 
 def test_a_few_epochs_tell_fakes_of_people_never_seen_from_real_ones(trained: Trained) -> None:
@@ -119,7 +120,9 @@ def test_progress_is_reported_each_epoch(tmp_path: Path, model: ModelConfig) -> 
     assert seen[-1].train_loss < seen[0].train_loss
 
 
-def test_a_training_killed_in_the_middle_ends_as_if_it_had_not_been(tmp_path: Path, model: ModelConfig) -> None:
+def test_a_training_killed_in_the_middle_ends_as_if_it_had_not_been(
+    tmp_path: Path, model: ModelConfig
+) -> None:
     script = tmp_path / "train.py"
     script.write_text(
         "import sys, time\n"
@@ -158,7 +161,10 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path: Path, mo
     with pytest.raises(Stop):
         _quick(tmp_path / "a", model, QUICK.model_copy(update={"seed": 7}), on_epoch=stop)
     assert (tmp_path / "a" / "checkpoint.safetensors").is_file()
-    assert _quick(tmp_path / "a", model, longer).weights_sha256 == _quick(tmp_path / "b", model, longer).weights_sha256
+    assert (
+        _quick(tmp_path / "a", model, longer).weights_sha256
+        == _quick(tmp_path / "b", model, longer).weights_sha256
+    )
 
 
 def test_time_and_patience_end_a_training(tmp_path: Path, model: ModelConfig) -> None:
@@ -182,7 +188,9 @@ def test_without_a_val_split_the_last_epoch_is_kept(tmp_path: Path, model: Model
 
 
 def test_nothing_labelled_is_nothing_to_learn(tmp_path: Path, model: ModelConfig) -> None:
-    items = [synthetic.item(i, split="train", video="unknown", audio="unknown", sync="unknown") for i in range(3)]
+    items = [
+        synthetic.item(i, split="train", video="unknown", audio="unknown", sync="unknown") for i in range(3)
+    ]
     with pytest.raises(UsageError, match="nothing to learn"):
         train(items, [], tmp_path, model, QUICK)
 
@@ -219,7 +227,9 @@ def test_noisy_or_of_what_is_present() -> None:
 def test_calibration_keeps_a_branch_that_tells_nothing_from_drowning_the_others() -> None:
     rng = np.random.default_rng(0)
     fake = np.repeat([0, 1], 30)
-    logits = np.stack([4.0 * fake - 2 + rng.normal(0, 1, 60), rng.normal(0, 6, 60), np.full(60, np.nan)], axis=1)
+    logits = np.stack(
+        [4.0 * fake - 2 + rng.normal(0, 1, 60), rng.normal(0, 6, 60), np.full(60, np.nan)], axis=1
+    )
     known = np.stack([fake, np.full(60, np.nan), np.full(60, np.nan)], axis=1).astype(float)
     fitted = fit(logits, fake.tolist(), known)
     plain = auc(fake, noisy_or(probabilities(logits, Calibration())))

@@ -12,7 +12,9 @@ from haetae.params import Promote
 RULES = Promote(min_auc=0.7, max_eer=0.4, max_slice_drop=0.05, min_slice_n=20)
 
 
-def card(model: str = "new", snapshot: str = "s-1", n: int = 100, coverage: float = 1.0, **aucs: float | None) -> list[dict[str, Any]]:
+def card(
+    model: str = "new", snapshot: str = "s-1", n: int = 100, coverage: float = 1.0, **aucs: float | None
+) -> list[dict[str, Any]]:
     """A scorecard; slices are given as `language_ko=0.9`, always with an interval of ±0.03."""
 
     def row(part: str, metric: str, value: float | None, size: int) -> dict[str, Any]:
@@ -69,7 +71,9 @@ def test_a_slice_may_not_drop_beyond_the_rule_and_the_interval() -> None:
     old = card("old", overall=0.85, language_ko=0.9)
     assert failed(card(language_ko=0.86), old) == set(), "a drop of 0.04 is allowed"
     assert failed(card(language_ko=0.84), old) == {"max_slice_drop"}, "0.06, beyond an interval of 0.03"
-    wide = [{**row, "ci_high": 0.95} if row["slice"] == "language=ko" else row for row in card(language_ko=0.84)]
+    wide = [
+        {**row, "ci_high": 0.95} if row["slice"] == "language=ko" else row for row in card(language_ko=0.84)
+    ]
     assert failed(wide, old) == set(), "the champion's figure lies within the candidate's interval"
 
 
@@ -81,7 +85,9 @@ def test_a_small_slice_decides_nothing_and_a_missing_one_does() -> None:
 
 
 def test_reasons_tell_what_was_measured_and_what_is_required() -> None:
-    reasons = decide(card(overall=0.65, language_ko=0.7), card("old", overall=0.9, language_ko=0.9), RULES).reasons
+    reasons = decide(
+        card(overall=0.65, language_ko=0.7), card("old", overall=0.9, language_ko=0.9), RULES
+    ).reasons
     text = "\n".join(reasons)
     assert "overall AUC 0.650 [0.620, 0.680] on 100 samples; at least 0.700 is required" in text
     assert "slice language=ko" in text and "a loss of 0.200" in text and "at most 0.050" in text

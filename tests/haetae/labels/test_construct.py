@@ -45,7 +45,11 @@ def test_each_modality_is_labelled_by_what_was_done_to_it(
     family: str, modalities: tuple[str, ...], video: str, audio: str, sync: str
 ) -> None:
     rows = _by(label_fake(_fake(family, *modalities), CLIP, TRACKS, NOW))
-    assert (rows["video", None]["verdict"], rows["audio", None]["verdict"], rows["sync", None]["verdict"]) == (video, audio, sync)
+    assert (
+        rows["video", None]["verdict"],
+        rows["audio", None]["verdict"],
+        rows["sync", None]["verdict"],
+    ) == (video, audio, sync)
     for row in rows.values():
         assert bool(row["segments"]) == (row["verdict"] == "fake")
 
@@ -70,7 +74,9 @@ def test_fakes_are_captioned_in_four_languages_with_their_times() -> None:
 
 def test_a_clip_without_sound_has_no_label_on_sound() -> None:
     clip = {**CLIP, "has_audio": False}
-    assert {row["modality"] for row in label_fake(_fake("face_swap", "video"), clip, TRACKS, NOW)} == {"video"}
+    assert {row["modality"] for row in label_fake(_fake("face_swap", "video"), clip, TRACKS, NOW)} == {
+        "video"
+    }
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def _odd_but_fine(folder: Path, seconds: float) -> dict[str, str]:
     make(folder / "variable_rate.mp4", small, tone, "-vf", drop, "-fps_mode", "vfr")
     make(folder / "wrong_extension.avi", small, tone, "-f", "matroska")
     make(folder / "vertical.mp4", picture("240x426", seconds), tone)
-    make(folder / "%03d.mp4", small, tone, name_as_it_is=True)
+    make(folder / "%03d.mp4", small, sound(seconds, hz=500), name_as_it_is=True)
     names = (
         "no_audio.mp4", "no_video.m4a", "no_video.mp4", "speech.mp3", "cover.mp3", "odd_size.mkv",
         "rotated.mp4", "wide_pixels.mp4", "variable_rate.mp4", "wrong_extension.avi", "vertical.mp4",

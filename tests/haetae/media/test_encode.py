@@ -62,7 +62,7 @@ def test_the_sound_is_on_time_and_as_long_as_the_frames(tmp_path, moving, n_fram
     if n_frames > 7:
         assert abs(lag_samples(heard, audio[: len(heard)])) <= 5 * RATE // 1000, "late or early by over 5 ms"
         power = np.mean(audio[: len(heard)] ** 2) / np.mean((heard - audio[: len(heard)]) ** 2)
-        assert 10 * np.log10(power) > 15, "white noise through AAC at 96 kbit/s; aligned wrongly it is below 0"
+        assert 10 * np.log10(power) > 15, "white noise through AAC; out of step it is below 0"
 
 
 def test_short_sound_is_filled_with_silence(tmp_path, moving):
@@ -113,7 +113,7 @@ def test_an_unexpected_size_is_refused(tmp_path, moving):
         write_video(tmp_path / "a.mp4", moving, None, size=(256, 128))
 
 
-@pytest.mark.parametrize("audio", [np.zeros((2, 100), np.float32), np.zeros(100, np.int16), np.full(9, np.nan)])
+@pytest.mark.parametrize("audio", [np.zeros((2, 9), np.float32), np.zeros(9, np.int16), np.full(9, np.nan)])
 def test_sound_that_does_not_fit_is_refused(tmp_path, moving, audio):
     with pytest.raises(ValueError, match="sound"):
         write_wav(tmp_path / "a.wav", audio)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,7 +87,7 @@ def test_pieces_cover_a_stretch_and_keep_both_limits(start_s, length_s, min_s, r
     pieces = split(span, level, min_s, max_s)
     assert pieces[0].start_s == span.start_s
     assert pieces[-1].end_s == span.end_s
-    assert all(a.end_s == b.start_s for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(a.end_s == b.start_s for a, b in itertools.pairwise(pieces))
     assert all(piece.length_s <= max_s + 1e-5 for piece in pieces)
     if len(pieces) > 1:
         assert all(piece.length_s >= min_s - 1e-5 for piece in pieces)

@@ -19,9 +19,20 @@ from haetae.provenance.ledger import Ledger
 from haetae.provenance.policy import may_use, meet
 from haetae.provenance.sources import identities_of, load_sources, redact
 
-LICENCES = ["CC0-1.0", "MIT", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "CC-BY-ND-4.0", None]
+LICENCES = [
+    "CC0-1.0",
+    "MIT",
+    "CC-BY-4.0",
+    "CC-BY-SA-4.0",
+    "CC-BY-NC-4.0",
+    "CC-BY-NC-SA-4.0",
+    "CC-BY-ND-4.0",
+    None,
+]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=6,
 )
 
 
@@ -78,7 +89,9 @@ def test_a_good_file_is_read_and_its_paths_start_at_its_folder(tmp_path: Path) -
         (("benchmark]", "fun]"), 10, "purposes.2", "synthesis"),
     ],
 )
-def test_a_fault_names_line_field_and_fix(tmp_path: Path, change: tuple[str, str], line: int, field: str, fix: str) -> None:
+def test_a_fault_names_line_field_and_fix(
+    tmp_path: Path, change: tuple[str, str], line: int, field: str, fix: str
+) -> None:
     path = tmp_path / "s.yaml"
     assert change[0] in GOOD
     path.write_text(GOOD.replace(*change))
@@ -127,7 +140,10 @@ def _source(**changes: Any) -> dict[str, Any]:
         ({"purposes": ["training"]}, "purpose_not_declared:synthesis"),
         ({"retention_until": "2026-01-01"}, "retention_expired"),
         ({"status": "withdrawn"}, "source_withdrawn"),
-        ({"licence": "all-rights-reserved", "consent": {"basis": "licence", "ref": "x"}}, "all_rights_reserved_without_release"),
+        (
+            {"licence": "all-rights-reserved", "consent": {"basis": "licence", "ref": "x"}},
+            "all_rights_reserved_without_release",
+        ),
     ],
 )
 def test_synthesis_is_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
@@ -159,7 +175,9 @@ def test_the_ledger_records_once_and_shows_what_was_changed(tmp_path: Path) -> N
     assert len(ledger.entries()) == 3
     assert ledger.verify() == []
     lines = (tmp_path / "ledger.jsonl").read_text().splitlines()
-    (tmp_path / "ledger.jsonl").write_text("\n".join([lines[0], lines[1].replace("refused", "promoted"), lines[2]]) + "\n")
+    (tmp_path / "ledger.jsonl").write_text(
+        "\n".join([lines[0], lines[1].replace("refused", "promoted"), lines[2]]) + "\n"
+    )
     assert ["entry 2" in fault for fault in ledger.verify()] == [True]
     (tmp_path / "ledger.jsonl").write_text("\n".join([lines[0], lines[2]]) + "\n")
     assert "does not follow" in ledger.verify()[0]

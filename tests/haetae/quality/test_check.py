@@ -69,7 +69,12 @@ def _sample(number: int) -> Row:
     }
 
 
-MAKERS: dict[str, Callable[[int], Row]] = {"clips": _clip, "fakes": _fake, "labels": _label, "samples": _sample}
+MAKERS: dict[str, Callable[[int], Row]] = {
+    "clips": _clip,
+    "fakes": _fake,
+    "labels": _label,
+    "samples": _sample,
+}
 
 
 @pytest.mark.parametrize("table", MAKERS)

@@ -64,7 +64,7 @@ def test_a_killed_render_leaves_whole_files_and_the_next_one_does_only_the_rest(
     killed = tmp_path / "killed"
     child = subprocess.Popen([sys.executable, "-c", code, str(killed)], start_new_session=True)
     deadline = time.monotonic() + 120
-    while len(list(killed.rglob("*.mp4"))) < 4 and time.monotonic() < deadline:
+    while len(list(killed.glob("*/*.mp4"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -74,7 +74,7 @@ def test_a_killed_render_leaves_whole_files_and_the_next_one_does_only_the_rest(
 
     seen: list[Progress] = []
     report = render_sample(killed, clip_s=1.0, size_px=128, engine=InlineEngine(seen.append))
-    assert report.kept >= 3
+    assert report.kept >= 2  # the third may have been named, but not noted yet
     assert report.rendered == len(seen) == 15 - report.kept
 
     whole = tmp_path / "whole"

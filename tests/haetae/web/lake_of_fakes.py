@@ -116,7 +116,7 @@ class LakeMaker:
     def add_clip(self, language: str, number: int, seconds: float, *, picture: bool = True) -> str:
         clip_id = f"clip-{language.lower()}-{number}{'' if picture else 'a'}"
         n = round(seconds * FPS)
-        audio = voice(seconds, 110 + 13 * number)
+        audio = voice(seconds, 110 + 7 * len(self.clips))
         if picture:
             self.frames[clip_id] = talking_frames(self.portrait, n, number + len(self.clips))
             blob = self.video_blob(self.frames[clip_id], audio)
@@ -150,7 +150,7 @@ class LakeMaker:
         seconds = clip["duration_s"]
         stretch = (0.2 * seconds, 0.9 * seconds)
         fake_id = f"fake-{generator.split('@')[0]}-{clip_id}"
-        audio = voice(seconds, 110 + 13 * len(self.fakes) % 60)
+        audio = voice(seconds, 110 + 7 * list(self.clips).index(clip_id))
         words: list[dict[str, Any]] = []
         if "audio" in modalities:
             a, b = (round(s * 16_000) for s in stretch)

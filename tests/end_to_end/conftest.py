@@ -1,0 +1,102 @@
+"""The command as a person runs it: in its own process, on lakes of its own, with small settings."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+
+PEOPLE = ("ko", "en-SG", "ms", "ta")
+QUICK = {
+    "detector": {"epochs": 3, "max_minutes": 2.0},
+    "evaluate": {"bootstrap_n": 200},
+    "promote": {"min_auc": 0.0, "max_eer": 1.0},
+}
+
+
+class Haetae:
+    """One lake and the command on it."""
+
+    def __init__(self, lake: Path, params: Path) -> None:
+        self.lake = lake
+        self._env = {**os.environ, "HAETAE_PARAMS": str(params), "COLUMNS": "200"}
+
+    def command(self, *words: object) -> list[str]:
+        return [
+            sys.executable,
+            "-c",
+            "from dagster_project.cli import main; main()",
+            "--lake",
+            str(self.lake),
+            *map(str, words),
+        ]
+
+    def __call__(self, *words: object, exits: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(*words), capture_output=True, text=True, env=self._env, cwd=REPOSITORY, timeout=900
+        )
+        assert done.returncode == exits, (
+            f"exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
+        return done
+
+    def start(self, *words: object) -> subprocess.Popen[bytes]:
+        log = (self.lake.parent / f"{self.lake.name}.log").open("ab")
+        return subprocess.Popen(self.command(*words), stdout=log, stderr=log, env=self._env, cwd=REPOSITORY)
+
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self("sql", query, "--json").stdout)
+        return rows
+
+    def files(self, *parts: str) -> dict[str, str]:
+        """Hash of every file below these folders of the lake."""
+        paths = (p for part in parts for p in sorted((self.lake / part).rglob("*")) if p.is_file())
+        return {str(p.relative_to(self.lake)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+
+
+@pytest.fixture(scope="session")
+def params_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    path.write_text(yaml.safe_dump(QUICK))
+    return path
+
+
+@pytest.fixture(scope="session")
+def haetae(params_file: Path) -> Callable[[Path], Haetae]:
+    return lambda lake: Haetae(lake, params_file)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The embedded sample, small: rendered once, also when several workers ask for it."""
+    from haetae.sample.render import render_sample
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "embedded-sample"
+    with (folder.parent / "embedded-sample.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        render_sample(folder, clip_s=3.2, size_px=192)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def some_people(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sources file over all twelve single-person files of the sample; leaves the extras out."""
+    folder = tmp_path_factory.mktemp("people")
+    entries = [e for e in yaml.safe_load((sample / "sources.yaml").read_text()) if e["uri"] in PEOPLE]
+    for name in PEOPLE:
+        shutil.copytree(sample / name, folder / name)
+    (folder / "sources.yaml").write_text(yaml.safe_dump(entries, allow_unicode=True))
+    return folder / "sources.yaml"

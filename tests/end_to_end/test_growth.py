@@ -1,0 +1,208 @@
+"""A lake that grows, and one that is killed: only what is missing is done, and the end is the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from haetae.lake import Lake
+from tests.end_to_end.conftest import Haetae
+
+pytestmark = pytest.mark.slow
+
+FIRST = "self_blend,espeak_tts"
+
+
+@pytest.fixture(scope="module")
+def calm(
+    some_people: Path, tmp_path_factory: pytest.TempPathFactory, haetae: Callable[[Path], Haetae]
+) -> Haetae:
+    """A lake that was run without trouble, with two generators."""
+    made = haetae(tmp_path_factory.mktemp("calm") / "lake")
+    made("run", "--sources", some_people, "--generators", FIRST)
+    return made
+
+
+def _materialised(lake: Haetae, since: int) -> set[tuple[str, str | None]]:
+    """Asset and partition of every materialisation after an event id, from the run events themselves."""
+    with sqlite3.connect(lake.lake / "dagster" / "history" / "runs" / "index.db") as index:
+        found = index.execute(
+            "SELECT asset_key, partition FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND id > ?",
+            (since,),
+        )
+        return {(key.strip('[]"'), partition) for key, partition in found}
+
+
+def _last_event(lake: Haetae) -> int:
+    with sqlite3.connect(lake.lake / "dagster" / "history" / "runs" / "index.db") as index:
+        return int(index.execute("SELECT max(id) FROM event_logs").fetchone()[0])
+
+
+def _copy(lake: Haetae, to: Path, haetae: Callable[[Path], Haetae]) -> Haetae:
+    shutil.copytree(lake.lake, to, symlinks=True)
+    return haetae(to)
+
+
+def test_a_new_generator_computes_its_own_partitions_only(
+    calm: Haetae, some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    grown = _copy(calm, tmp_path / "lake", haetae)
+    before, since = grown.files("tables/fakes", "tables/clips", "tables/tracks", "media"), _last_event(grown)
+    grown("run", "--sources", some_people, "--generators", f"{FIRST},viseme_sync", "--until", "labels")
+    (batch,) = Lake(grown.lake).partitions("items")
+    assert _materialised(grown, since) == {(a, f"{batch}|viseme_sync@1") for a in ("fakes", "labels")}
+    after = grown.files("tables/fakes", "tables/clips", "tables/tracks", "media")
+    assert before.items() <= after.items()
+    assert [name for name in after if name.startswith("tables") and name not in before] == [
+        f"tables/fakes/{batch}~viseme_sync@1.parquet"
+    ]
+
+
+def test_a_new_file_at_a_source_computes_its_own_batch_only(
+    calm: Haetae, some_people: Path, sample: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    grown = _copy(calm, tmp_path / "lake", haetae)
+    folder = tmp_path / "people"
+    shutil.copytree(some_people.parent, folder)
+    shutil.copyfile(next((sample / "extras").glob("weiling__2.mp4")), folder / "en-SG" / "weiling__2.mp4")
+    (old,) = Lake(grown.lake).partitions("items")
+    since = _last_event(grown)
+    grown("run", "--sources", folder / "sources.yaml", "--generators", FIRST, "--until", "labels")
+    (new,) = set(Lake(grown.lake).partitions("items")) - {old}
+    done = _materialised(grown, since)
+    partitions = {partition for asset, partition in done if asset != "sources"}
+    assert partitions == {new, f"{new}|self_blend@1", f"{new}|espeak_tts@1"}
+    assert {asset for asset, _ in done} >= {"media", "clips", "tracks", "fakes", "labels"}
+    assert len(Lake(grown.lake).rows("media", new)) == 1
+    split = {row["split"] for row in Lake(grown.lake).rows("groups") if "identity:weiling" in row["keys"]}
+    assert len(split) == 1
+
+
+def test_a_source_that_may_not_be_used_is_ingested_but_nothing_is_made_of_it(
+    some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    folder = tmp_path / "people"
+    shutil.copytree(some_people.parent / "ms", folder / "ms")
+    (entry,) = [e for e in yaml.safe_load(some_people.read_text()) if e["uri"] == "ms"]
+    del entry["consent"]
+    (folder / "sources.yaml").write_text(yaml.safe_dump([entry]))
+    lake = haetae(tmp_path / "lake")
+    lake("run", "--sources", folder / "sources.yaml", "--generators", "self_blend", "--until", "labels")
+    assert lake.sql("SELECT count(*) AS n FROM tracks") == [{"n": 3}]
+    assert lake.sql("SELECT count(*) AS n FROM fakes") == [{"n": 0}]
+    (entry,) = [
+        e for e in yaml.safe_load(lake("ledger", "show", "--json").stdout) if e["kind"] == "synthesis"
+    ]
+    assert entry["decision"] == "refused"
+    assert entry["detail"]["reasons"] == ["consent_missing"]
+
+
+MOMENTS = {
+    "media": "journal/media~*.jsonl",
+    "clips": "journal/clips~*.jsonl",
+    "tracks": "journal/tracks~*.jsonl",
+    "utterances": "journal/utterances~*.jsonl",
+    "fakes": "journal/fakes~*.jsonl",
+    "snapshot": "journal/snapshot~*.jsonl",
+    "freezing": "snapshots/.tmp-*",
+    "candidate": "models/.training-*",
+    "scorecard": "journal/scorecard~*.jsonl",
+}
+
+
+def test_killed_in_every_stage_it_ends_like_one_that_was_not(
+    calm: Haetae, some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    lake = haetae(tmp_path / "lake")
+    words = ("run", "--sources", some_people, "--generators", FIRST)
+    killed = [name for name, pattern in MOMENTS.items() if _kill_at(lake, words, pattern)]
+    assert {"media", "fakes", "snapshot", "candidate"} <= set(killed), killed
+    lake(*words)
+    one, two = Lake(calm.lake), Lake(lake.lake)
+    for table in (
+        "media",
+        "clips",
+        "tracks",
+        "utterances",
+        "cues",
+        "groups",
+        "fakes",
+        "labels",
+        "samples",
+        "models",
+    ):
+        assert two.partitions(table) == one.partitions(table)
+        for key in one.partitions(table):
+            mine, theirs = (lake_.digest(table, None if key == "all" else key) for lake_ in (one, two))
+            assert mine == theirs, f"{table} {key}"
+    (first,), (second,) = one.rows("snapshots"), two.rows("snapshots")
+    assert (first["snapshot_id"], first["digest"]) == (second["snapshot_id"], second["digest"])
+    assert {row["blob_id"] for row in one.rows("fakes")} == {row["blob_id"] for row in two.rows("fakes")}
+    left = [p for part in ("tmp", "journal") for p in (lake.lake / part).glob("*")]
+    assert left == []
+    assert lake.sql("SELECT count(*) - count(DISTINCT fake_id) AS twice FROM fakes") == [{"twice": 0}]
+
+
+def _kill_at(lake: Haetae, words: tuple[object, ...], pattern: str) -> bool:
+    """Start the command and kill it the moment a path appears; False when it ended before that."""
+    process = lake.start(*words)
+    children: set[int] = set()
+    try:
+        for _ in _until(300):
+            if any(path.is_dir() or b"\n{" in path.read_bytes() for path in lake.lake.glob(pattern)):
+                children = _children(process.pid)
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+                assert _gone(children), "workers outlived the command"
+                return True
+            if process.poll() is not None:
+                return False
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    return False
+
+
+def _until(seconds: float) -> Iterator[None]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.02)
+
+
+def _children(pid: int) -> set[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    return {int(word) for word in found.split()}
+
+
+def _gone(pids: set[int]) -> bool:
+    for _ in _until(60):
+        if not any(Path(f"/proc/{pid}/stat").exists() and _state(pid) != "Z" for pid in pids):
+            return True
+    return False
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_two_commands_on_one_lake_do_not_mix(calm: Haetae, some_people: Path) -> None:
+    import fcntl
+
+    with (calm.lake / "run.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = calm("run", "--sources", some_people, exits=2).stderr
+    assert "another `haetae run`" in said

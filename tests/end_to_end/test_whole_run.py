@@ -1,0 +1,188 @@
+"""`haetae run` on the embedded sample: what a person gets, and that a second run costs nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.end_to_end.conftest import Haetae
+
+pytestmark = pytest.mark.slow
+
+GENERATORS = {"mesh_swap@1", "self_blend@1", "viseme_sync@1", "espeak_tts@1", "dubbed@1"}
+
+
+@pytest.fixture(scope="module")
+def done(sample: Path, tmp_path_factory: pytest.TempPathFactory, haetae: Callable[[Path], Haetae]) -> Haetae:
+    """A lake on which the whole graph has run once."""
+    made = haetae(tmp_path_factory.mktemp("whole") / "lake")
+    made("run", "--sources", sample / "sources.yaml")
+    return made
+
+
+def test_it_ends_with_a_champion_and_says_where_to_look(done: Haetae) -> None:
+    (decision,) = done.sql("SELECT promoted, model_id, reasons FROM promotions")
+    assert decision["promoted"]
+    said = done(
+        "run", "--sources", next(done.lake.parent.parent.rglob("embedded-sample/sources.yaml"))
+    ).stdout
+    assert decision["model_id"] in said
+    assert "report/index.html" in said
+    assert (done.lake / "report" / "index.html").stat().st_size > 10_000
+
+
+def test_every_stage_wrote_rows_and_the_broken_file_is_in_quarantine(done: Haetae) -> None:
+    counts = {
+        name: done.sql(f"SELECT count(*) AS n FROM {name}")[0]["n"]
+        for name in (
+            "sources",
+            "media",
+            "clips",
+            "tracks",
+            "utterances",
+            "cues",
+            "fakes",
+            "labels",
+            "samples",
+            "edges",
+        )
+    }
+    assert all(counts.values()), counts
+    assert counts["media"] == 14
+    assert counts["clips"] == 15
+    assert counts["tracks"] == 16
+    (refused,) = done.sql("SELECT stage, reason, detail FROM quarantine WHERE stage = 'media'")
+    assert refused["reason"] == "truncated"
+    assert "daniel__3.mp4" in refused["detail"]
+
+
+def test_every_generator_made_fakes_in_every_language(done: Haetae) -> None:
+    made = done.sql("SELECT generator, list(DISTINCT language) AS languages FROM fakes GROUP BY ALL")
+    assert {row["generator"] for row in made} == GENERATORS
+    for row in made:
+        assert set(row["languages"]) == {"ko", "en-SG", "ms", "ta"}, row
+
+
+def test_fakes_are_as_long_as_their_targets_and_faces_are_found_in_them_again(done: Haetae) -> None:
+    rows = done.sql(
+        "SELECT f.fake_id, f.duration_s AS fake_s, c.duration_s AS clip_s, f.metrics FROM fakes f JOIN clips c USING (clip_id)"
+    )
+    assert rows
+    assert all(abs(row["fake_s"] - row["clip_s"]) <= 0.0401 for row in rows)
+    found = [json.loads(row["metrics"]).get("face_found_again") for row in rows]
+    measured = [value for value in found if value is not None]
+    assert len(measured) >= 30
+    assert float(np.mean([value >= 0.95 for value in measured])) >= 0.95
+
+
+def test_labels_agree_with_what_was_changed(done: Haetae) -> None:
+    rows = done.sql(
+        "SELECT f.fake_id, f.family, f.modalities, f.segments, f.track_id, l.modality, l.track_id AS face, l.verdict, "
+        "l.segments AS said FROM fakes f JOIN labels l ON l.sample_id = f.fake_id"
+    )
+    for row in rows:
+        if row["modality"] in ("video", "audio") and row["face"] is None:
+            assert (row["verdict"] == "fake") == (row["modality"] in row["modalities"])
+            changed = [
+                (s["start_s"], s["end_s"]) for s in row["segments"] if s["modality"] == row["modality"]
+            ]
+            assert [(s["start_s"], s["end_s"]) for s in row["said"]] == changed
+        if row["face"] is not None and row["face"] != row["track_id"]:
+            assert row["verdict"] == "real"
+    assert any(row["face"] is not None and row["face"] != row["track_id"] for row in rows)
+
+
+def test_nobody_is_in_two_splits(done: Haetae) -> None:
+    people = done.sql(
+        "SELECT identity, count(DISTINCT split) AS n FROM samples WHERE identity IS NOT NULL GROUP BY ALL"
+    )
+    assert len(people) >= 12
+    assert {row["n"] for row in people} == {1}
+    donors = done.sql(
+        "SELECT count(*) AS n FROM fakes f JOIN groups a ON a.clip_id = f.clip_id JOIN groups b ON b.clip_id = f.donor_id "
+        "WHERE a.split <> b.split"
+    )
+    assert donors == [{"n": 0}]
+
+
+def test_the_scorecard_has_every_language_with_intervals(done: Haetae) -> None:
+    rows = done.sql(
+        "SELECT slice, value, ci_low, ci_high, n FROM evaluations WHERE metric = 'auc' AND protocol = 'sample'"
+    )
+    found = {row["slice"]: row for row in rows}
+    assert {"all", "language=ko", "language=en-SG", "language=ms", "language=ta"} <= set(found)
+    whole = found["all"]
+    assert whole["ci_low"] <= whole["value"] <= whole["ci_high"]
+    assert whole["n"] == done.sql("SELECT count(*) AS n FROM samples WHERE split = 'test'")[0]["n"]
+
+
+def test_the_champion_traces_to_every_source_generator_and_code_version(done: Haetae) -> None:
+    found = json.loads(done("trace", "champion", "--json").stdout)
+    by_type: dict[str, set[str]] = {}
+    for node in found["nodes"]:
+        by_type.setdefault(node["type"], set()).add(node["id"])
+    assert by_type["source"] == {row["source_id"] for row in done.sql("SELECT source_id FROM sources")}
+    assert by_type["generator"] == GENERATORS
+    stages = {node.split(":")[1].split("@")[0] for node in by_type["code"]}
+    assert {"media", "clips", "fakes", "snapshot", "candidate", "scorecard", "champion"} <= stages
+    assert "unknown" not in by_type
+
+
+def test_every_source_traces_to_the_champion(done: Haetae) -> None:
+    champion = done.sql("SELECT promotion_id FROM promotions")[0]["promotion_id"]
+    found = json.loads(done("trace", "sample-ta", "--json").stdout)
+    assert champion in {node["id"] for node in found["nodes"]}
+
+
+def test_a_second_run_rewrites_nothing(done: Haetae, sample: Path) -> None:
+    before = done.files("tables", "media", "snapshots", "report", "models")
+    began = time.monotonic()
+    said = done("run", "--sources", sample / "sources.yaml").stdout
+    assert time.monotonic() - began <= 25
+    assert "nothing to do" in said
+    assert done.files("tables", "media", "snapshots", "report", "models") == before
+
+
+def test_detect_keeps_its_contract_on_a_fake_of_the_lake(done: Haetae) -> None:
+    (fake,) = done.sql(
+        "SELECT blob_id, n_frames FROM fakes WHERE generator = 'dubbed@1' ORDER BY fake_id LIMIT 1"
+    )
+    file = done.lake / "media" / fake["blob_id"][:2] / fake["blob_id"]
+    found = json.loads(done("detect", file, "--json").stdout)
+    assert set(found) == {"verdict", "score", "modalities", "tracks", "segments", "captions"}
+    assert found["verdict"] in ("real", "fake")
+    assert 0 <= found["score"] <= 1
+    assert set(found["modalities"]) == {"video", "audio", "sync", "text"}
+    assert set(found["captions"]) == {"ko", "en", "ms", "ta"}
+    (track,) = found["tracks"]
+    assert set(track) == {"track_id", "score", "boxes"}
+    for segment in found["segments"]:
+        assert set(segment) == {"modality", "start_s", "end_s", "score"}
+
+
+def test_the_ledger_is_whole_and_tells_of_policy_and_promotion(done: Haetae) -> None:
+    assert json.loads(done("ledger", "verify", "--json").stdout)["faults"] == []
+    kinds = {entry["kind"] for entry in json.loads(done("ledger", "show", "--json").stdout)}
+    assert {"synthesis", "promotion"} <= kinds
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "--sources", "nowhere.yaml"), "cannot read nowhere.yaml"),
+        (("run", "--until", "clip"), "no such stage; the stages are: sources, media, clips"),
+        (("run", "--generators", "magic"), "no generator magic is installed; there are: dubbed@1"),
+        (("sql", "SELECT nothing"), "the query failed"),
+        (("trace", "clip-none"), "nothing in the lake is called"),
+        (("detect", "nowhere.mp4"), "no such file"),
+    ],
+)
+def test_bad_usage_exits_with_two_and_says_what_would_be_right(
+    done: Haetae, words: tuple[str, ...], message: str
+) -> None:
+    assert message in done(*words, exits=2).stderr.replace("\n", " ")
