@@ -91,6 +91,7 @@ def fetch_limits(params: Params) -> dict[str, Any]:
         "max_bytes": crawl.max_bytes,
         "max_duration_s": crawl.max_duration_s,
         "allow_hosts": crawl.allow_hosts,
+        "allowed_extractors": crawl.allowed_extractors,
         "timeout_s": crawl.timeout_s,
     }
 

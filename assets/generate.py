@@ -99,7 +99,10 @@ def fakes(
     key, generator = stage.partition
     desk = Desk(lake, params, find(generator).card, key, clips, tracks, utterances, groups, sources)
     requests, passed_over = desk.requests()
-    step = MakeFakes(lake_root=lake.root, crf=params.generate.crf, timeout_s=params.generate.timeout_s)
+    knobs = params.generate
+    step = MakeFakes(
+        lake_root=lake.root, crf=knobs.crf, timeout_s=knobs.timeout_s, recheck_every=knobs.recheck_every
+    )
     rows, failed = stage.map(step, requests)
     edges = [edge for row in rows for edge in _edges(row)]
     told: dict[str, Any] = {f"not eligible: {reason}": n for reason, n in sorted(passed_over.items())}

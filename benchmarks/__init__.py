@@ -1,1 +1,1 @@
-"""Measurements of the pipeline beside what one would use instead; run with `make bench`. Not tests: machines are noisy."""
+"""Measurements beside what one would use instead; run with `make bench`. Not tests: machines are noisy."""

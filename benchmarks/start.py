@@ -24,4 +24,6 @@ def main() -> None:
             subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
             times.append(time.perf_counter() - began)
         rest = times[1:]
-        print(f"  {name:36} median {statistics.median(rest):.2f} s ({min(rest):.2f} to {max(rest):.2f}, n={ROUNDS})")
+        print(
+            f"  {name:36} median {statistics.median(rest):.2f} s ({min(rest):.2f} to {max(rest):.2f}, n={ROUNDS})"
+        )

@@ -30,6 +30,7 @@ class Crawl(Section):
     batch_size: int = Field(200, ge=1, le=500)
     timeout_s: Seconds = 900.0
     allow_hosts: tuple[str, ...] = ()
+    allowed_extractors: tuple[str, ...] = ("default",)
 
 
 class Ingest(Section):
@@ -38,7 +39,8 @@ class Ingest(Section):
     min_media_s: float = Field(1.0, ge=0.2, le=20.0)
     max_side_px: int = Field(960, ge=128, le=3840, multiple_of=2)
     crf: int = Field(18, ge=0, le=51)
-    shot_threshold: float = Field(27.0, gt=0, le=255)
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "veryfast"
+    shot_threshold: float = Field(15.0, gt=0, le=255)
     timeout_s: Seconds = 600.0
 
     @model_validator(mode="after")
@@ -54,6 +56,7 @@ class Tracks(Section):
     min_track_s: float = Field(0.6, gt=0, le=20)
     max_gap_s: float = Field(0.5, ge=0, le=5)
     min_found_fraction: Fraction = 0.5
+    max_faces: int = Field(8, ge=1, le=50)
 
 
 class Speech(Section):
@@ -65,15 +68,17 @@ class Speech(Section):
 
 class Cues(Section):
     max_lag_s: float = Field(0.6, gt=0, le=2)
+    min_track_s: float = Field(2.0, ge=1, le=20)
+    min_speech_s: float = Field(1.0, ge=0.3, le=10)
 
 
 class Generate(Section):
     generators: tuple[str, ...] = ()
     profile: Literal["embedded", "full"] = "embedded"
-    max_per_clip: int = Field(1, ge=1, le=10)
     min_face_px: int = Field(64, ge=16, le=1000)
     crf: int = Field(18, ge=0, le=51)
     timeout_s: Seconds = 900.0
+    recheck_every: int = Field(16, ge=0, le=10_000)
 
 
 class Dataset(Section):
@@ -116,7 +121,6 @@ class Promote(Section):
 class Quality(Section):
     min_clip_fps: float = Field(24.9, gt=0, le=25)
     max_clip_fps: float = Field(25.1, ge=25, le=30)
-    max_quarantined_fraction: Fraction = 0.8
     min_face_found_again: Fraction = 0.95
 
 

@@ -58,8 +58,9 @@ def label_fake(
     for modality in modalities_of(clip):
         verdict, segments = _state(modality, fake, changed)
         boxes = list(fake["regions"]) if modality == "video" else []
-        fields = {"family": fake["family"], **_extent(segments)}
-        said = captions(_caption_kind(modality, verdict, changed), fields)
+        kind = _caption_kind(modality, verdict, changed)
+        told = fake["segments"] if kind == "both" else segments
+        said = captions(kind, {"family": fake["family"], **_extent(told)})
         common: dict[str, Any] = {
             "evidence": "construction",
             "author": fake["generator"],

@@ -133,7 +133,9 @@ def media_row(row: Row, got: Downloaded, info: MediaInfo, blob_id: str, captions
         "sample_rate_hz": info.sample_rate_hz,
         "language": row["language"],
         "use_case": row["use_case"],
-        "identities": identities_of(Path(urlsplit(row["uri"]).path).name, row["identities"]),
+        "identities": identities_of(
+            Path(urlsplit(row["uri"]).path).name, row["identities"], kind=row["kind"]
+        ),
         "declared_verdict": row["verdict"],
         "declared_generator": row["generator"],
         "captions_blob": captions,

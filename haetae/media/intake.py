@@ -134,7 +134,17 @@ def fetch_rows(lake: Lake, batch: str) -> list[Row]:
     declared = {row["source_id"]: row for row in lake.rows("sources")}
     path = Path(lake.files.path(f"intake/{batch}.json")) if lake.files.is_local else None
     secret: dict[str, str] = json.loads(path.read_text()) if path and path.exists() else {}
-    kept = ("language", "country", "use_case", "licence", "purposes", "verdict", "generator", "identities")
+    kept = (
+        "kind",
+        "language",
+        "country",
+        "use_case",
+        "licence",
+        "purposes",
+        "verdict",
+        "generator",
+        "identities",
+    )
     rows = []
     for item in lake.rows("items", batch):
         source = declared[item["source_id"]]

@@ -100,12 +100,15 @@ def redact(uri: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
 
 
-def identities_of(name: str, declared: tuple[str, ...] | list[str]) -> list[str]:
+def identities_of(name: str, declared: tuple[str, ...] | list[str], *, kind: str = "folder") -> list[str]:
     """People in one file of a source.
 
     `<a>__x.mp4` shows a, `<a>+<b>__x.mp4` shows a and b from left to right, where all of them are
-    declared; a source that declares one person shows that person in every file.
+    declared; a source that is one file shows all that it declares, from left to right; and one that
+    declares one person shows that person in every file.
     """
+    if kind == "file":
+        return list(declared)
     stem = name.rsplit("/", 1)[-1]
     named = stem.split("__", 1)[0].split("+") if "__" in stem else []
     if named and all(person in declared for person in named):

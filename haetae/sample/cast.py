@@ -286,7 +286,7 @@ _TYPES: tuple[Look, ...] = (
         lip=(126, 58, 58),
         iris=(40, 26, 18),
         brow=0.8,
-        mole=(0.0, -0.62),
+        mole=(0.0, -0.88),
         turn_deg=(-2, 0),
         hairline=0.75,
     ),

@@ -129,12 +129,13 @@ def _mattes(picture: NDArray[np.uint8]) -> tuple[F32, F32]:
 
 
 def _person_matte(crop: NDArray[np.uint8]) -> F32:
-    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+    from haetae.faces.mesh import quiet  # the model's native log lines ignore Python's logging
 
-    from haetae.faces.mesh import _quiet as quiet
+    with quiet():
+        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
-    with quiet(), SelfieSegmentation(model_selection=0) as model:
-        return np.asarray(model.process(crop).segmentation_mask, dtype=np.float32)
+        with SelfieSegmentation(model_selection=0) as model:
+            return np.asarray(model.process(crop).segmentation_mask, dtype=np.float32)
 
 
 def _skin_in(picture: NDArray[np.uint8], person: F32) -> F32:

@@ -5,6 +5,7 @@ Pictures, drawings and HTML are not made here, and nothing is written.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,12 +86,17 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class Curve:
-    """ROC of one protocol. fpr, tpr: float64 [K], rising from 0 to 1; auc: as in the scorecard."""
+    """ROC of one protocol. fpr, tpr: float64 [K], rising from 0 to 1; auc: as in the scorecard.
+
+    fakes, reals: how many samples of either class it rests on.
+    """
 
     protocol: str
     fpr: NDArray[np.float64]
     tpr: NDArray[np.float64]
     auc: Interval | None
+    fakes: int
+    reals: int
 
 
 @dataclass(frozen=True)
@@ -249,12 +255,15 @@ def roc_curves(lake: Lake, standing: Standing, card: Sequence[ScoreRow]) -> tupl
         "WHERE split = 'test'",
     )
     overall = {row.protocol: row.metrics.get("auc") for row in card if row.slice == "all"}
+    truth = {sample["sample_id"]: sample for sample in samples}
     curves = []
-    for protocol in PROTOCOLS:
+    for protocol, (score, verdict) in PROTOCOLS.items():
         points = roc_of(predictions, samples, protocol)
         if points:
             fpr, tpr = (np.array([p[name] for p in points], dtype=np.float64) for name in ("fpr", "tpr"))
-            curves.append(Curve(protocol, fpr, tpr, overall.get(protocol)))
+            scored = (p["sample_id"] for p in predictions if p[score] is not None)
+            classes = Counter(truth[i][verdict] for i in scored if i in truth)
+            curves.append(Curve(protocol, fpr, tpr, overall.get(protocol), classes["fake"], classes["real"]))
     return tuple(curves)
 
 

@@ -36,6 +36,8 @@ LANGUAGE_NAMES = {
     "ta": "Tamil",
     "other": "other language",
 }
+FEW_SAMPLES = 20
+"""A slice smaller than this is dimmed: its figures and intervals say little."""
 CHANCE = {"auc": 0.5, "eer": 0.5, "eer_asvspoof": 0.5}
 METRIC_NAMES = {"auc": "AUC", "eer": "EER", "ap": "AP", "eer_asvspoof": "EER (ASVspoof)"}
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -126,6 +128,7 @@ def _render(lake: Lake, folder: Path, max_pairs: int) -> str:
         card=card,
         metrics=[name for name in METRICS if any(name in row.metrics for row in card)],
         curves=curves,
+        whole=next((curve for curve in curves if curve.protocol == "sample"), None),
         roc=figures.roc_figure([(c.protocol, c.fpr, c.tpr) for c in curves]) if curves else None,
         labels=labels,
         label_modalities={modality for row in labels for modality, _ in row.counts},
@@ -155,6 +158,7 @@ def _environment() -> jinja2.Environment:
     environment.globals.update(
         whisker=figures.whisker,
         chance=CHANCE,
+        few_samples=FEW_SAMPLES,
         language_name=lambda code: LANGUAGE_NAMES.get(code, code),
         metric_name=lambda name: METRIC_NAMES.get(name, name),
         modalities=contents.MODALITIES,

@@ -186,17 +186,14 @@ def _children(pid: int) -> set[int]:
 
 
 def _gone(pids: set[int]) -> bool:
-    for _ in _until(60):
-        if not any(Path(f"/proc/{pid}/stat").exists() and _state(pid) != "Z" for pid in pids):
-            return True
-    return False
+    return any(not any(_runs(pid) for pid in pids) for _ in _until(60))
 
 
-def _state(pid: int) -> str:
+def _runs(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
-        return "Z"
+        return False
 
 
 def test_two_commands_on_one_lake_do_not_mix(calm: Haetae, some_people: Path) -> None:

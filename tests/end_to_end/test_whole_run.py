@@ -70,7 +70,8 @@ def test_every_generator_made_fakes_in_every_language(done: Haetae) -> None:
 
 def test_fakes_are_as_long_as_their_targets_and_faces_are_found_in_them_again(done: Haetae) -> None:
     rows = done.sql(
-        "SELECT f.fake_id, f.duration_s AS fake_s, c.duration_s AS clip_s, f.metrics FROM fakes f JOIN clips c USING (clip_id)"
+        "SELECT f.fake_id, f.duration_s AS fake_s, c.duration_s AS clip_s, f.metrics "
+        "FROM fakes f JOIN clips c USING (clip_id)"
     )
     assert rows
     assert all(abs(row["fake_s"] - row["clip_s"]) <= 0.0401 for row in rows)
@@ -104,8 +105,8 @@ def test_nobody_is_in_two_splits(done: Haetae) -> None:
     assert len(people) >= 12
     assert {row["n"] for row in people} == {1}
     donors = done.sql(
-        "SELECT count(*) AS n FROM fakes f JOIN groups a ON a.clip_id = f.clip_id JOIN groups b ON b.clip_id = f.donor_id "
-        "WHERE a.split <> b.split"
+        "SELECT count(*) AS n FROM fakes f JOIN groups a ON a.clip_id = f.clip_id "
+        "JOIN groups b ON b.clip_id = f.donor_id WHERE a.split <> b.split"
     )
     assert donors == [{"n": 0}]
 

@@ -72,6 +72,12 @@ def test_fakes_are_captioned_in_four_languages_with_their_times() -> None:
     assert all("0.5" in text and "2.5" in text for text in captions.values())
 
 
+def test_where_picture_and_sound_were_changed_both_captions_tell_of_both() -> None:
+    rows = _by(label_fake(_fake("combination", "video", "audio"), CLIP, TRACKS, NOW))
+    assert rows["video", None]["captions"] == rows["audio", None]["captions"]
+    assert "2.5" in rows["video", None]["captions"]["en"]
+
+
 def test_a_clip_without_sound_has_no_label_on_sound() -> None:
     clip = {**CLIP, "has_audio": False}
     assert {row["modality"] for row in label_fake(_fake("face_swap", "video"), clip, TRACKS, NOW)} == {

@@ -45,6 +45,7 @@ def item(address: str | Path, **changes: Any) -> dict[str, Any]:
         "generator": None,
         "licence": "CC-BY-4.0",
         "purposes": ["training"],
+        "kind": "folder",
     }
     return row | changes
 

@@ -117,6 +117,7 @@ def test_people_are_taken_from_file_names_only_where_declared() -> None:
     assert identities_of("kim+lee__1.mp4", ["kim", "lee"]) == ["kim", "lee"]
     assert identities_of("bob__1.mp4", ["kim", "lee"]) == []
     assert identities_of("x.mp4", ["kim"]) == ["kim"]
+    assert identities_of("x.mp4", ["kim", "lee"], kind="file") == ["kim", "lee"]
 
 
 def _source(**changes: Any) -> dict[str, Any]:

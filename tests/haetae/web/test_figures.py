@@ -56,6 +56,17 @@ def test_words_are_marked_where_the_sound_was_changed_and_escaped() -> None:
     assert classes == ["word", "word made"]
 
 
+def test_a_word_is_spelled_out_only_where_it_has_room() -> None:
+    words = [
+        {"word": "ya", "start_s": 0.0, "end_s": 2.0},
+        {"word": "kesimpulannya", "start_s": 2.0, "end_s": 5.0},
+        {"word": "사랑해요", "start_s": 5.0, "end_s": 5.2},
+    ]
+    lane = drawn(figures.word_lane(words, [], 10.0))
+    assert [e.attrib["class"] for e in lane.iter("text")] == ["fits", "fits-wide", "tight"]
+    assert lane.attrib["aria-label"] == "words: ya kesimpulannya 사랑해요"
+
+
 def test_a_waveform_reaches_as_far_as_the_sound() -> None:
     audio = np.zeros(16_000, np.float32)
     audio[8_000] = 1.0

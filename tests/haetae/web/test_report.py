@@ -62,6 +62,27 @@ def test_every_fake_is_there_with_its_captions_in_four_languages(filled_lake: La
                 assert html.escape(sentence) in text
 
 
+def test_a_caption_tells_of_each_change_once(filled_lake: Lake, tmp_path: Path) -> None:
+    lake = copied(filled_lake, tmp_path)
+    fake = lake.rows("fakes", ("b1", "mesh_swap@1.0"))[0]
+
+    def said(modality: str, sentence: str, verdict: str = "fake") -> dict[str, Any]:
+        captions = dict.fromkeys(("ko", "en", "ms", "ta"), sentence)
+        given = {"evidence": "construction", "author": "a", "labelled_at": NOW, "captions": captions}
+        return row("labels", sample_id=fake["fake_id"], modality=modality, verdict=verdict, **given)
+
+    changed = [said("audio", "both, 0 to 1"), said("video", "both, 0 to 2"), said("sync", "lips apart")]
+    for labels, expected in (
+        (changed, ("both, 0 to 2", "lips apart")),
+        ([said("audio", "voice"), said("video", "nothing", "real")], ("voice",)),
+        ([said("video", "nothing", "real")], ()),
+    ):
+        lake.write("labels", ("b1", "mesh_swap@1.0"), labels, BY)
+        pairs = {p.fake_id: p for p in choose_pairs(lake, contents.standing(lake), 12)}
+        captions = pairs[fake["fake_id"]].captions
+        assert captions.get("ta", ()) == expected
+
+
 def test_nothing_is_written_when_nothing_changed(filled_lake: Lake, tmp_path: Path) -> None:
     lake = copied(filled_lake, tmp_path)
     page = write_report(lake, max_pairs=5)
@@ -195,6 +216,9 @@ def test_the_curve_is_that_of_the_scores_in_the_scorecard(filled_lake: Lake) -> 
     expected = auc([s["verdict"] == "fake" for s in samples], [scores[s["sample_id"]] for s in samples])
     area = sum((b - a) * (c + d) / 2 for a, b, c, d in _steps(curves[0]))
     assert curves[0].auc is not None
+    assert (curves[0].fakes, curves[0].reals) == tuple(
+        sum(s["verdict"] == verdict for s in samples) for verdict in ("fake", "real")
+    )
     assert area == pytest.approx(expected)
     assert curves[0].auc.value == pytest.approx(expected)
 
@@ -266,6 +290,15 @@ def test_a_refused_candidate_is_reported_and_the_champion_stays(tmp_path: Path) 
     assert "Not promoted" in text
     assert "slice language=ta lost 0.2" in text
     assert "0.700" in text, "the AUC of m-2"
+
+
+def test_a_model_promoted_again_after_its_successor_is_the_champion(tmp_path: Path) -> None:
+    lake = _with_models(
+        Lake(tmp_path / "l"), [("m-1", None, True), ("m-2", "m-1", True), ("m-1", "m-2", True)]
+    )
+    model = contents.standing(lake).model
+    assert model is not None
+    assert model.model_id == "m-1"
 
 
 def test_without_a_champion_the_newest_candidate_is_shown_as_such(tmp_path: Path) -> None:
