@@ -65,6 +65,7 @@ def snapshot(
         n_frames=knobs.frames_per_item,
         crop_px=knobs.crop_px,
         crop_scale=knobs.crop_scale,
+        crf=params.generate.crf,
     )
     features, failed = stage.map(step, with_tracks_and_labels(lake, rows))
     key = stage.partition[0]

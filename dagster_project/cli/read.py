@@ -73,13 +73,15 @@ def generators(as_json: Json = False) -> None:
     if as_json:
         print_json([{"generator": card.key, **card.model_dump(mode="json")} for card in cards])
     else:
-        table = Table("generator", "family", "changes", "languages", "profile", "licence", "what it does")
+        table = Table("generator", "family", "changes", "languages", "needs", "profile")
+        table.columns[0].no_wrap = True
         for card in cards:
-            changes, languages = ", ".join(card.modalities), ", ".join(card.languages)
-            table.add_row(
-                card.key, card.family, changes, languages, card.profile, card.licence, card.description
-            )
-        out_console().print(table)
+            lists = (", ".join(words) for words in (card.modalities, card.languages, card.needs))
+            table.add_row(card.key, card.family, *lists, card.profile)
+        console = out_console()
+        console.print(table)
+        for card in cards:
+            console.print(f"[bold]{card.key}[/bold]: {card.description} ({card.licence})", highlight=False)
     for problem in broken:
         typer.echo(
             f"haetae: {problem.entry_point} of {problem.package} cannot be used: {problem.message}", err=True

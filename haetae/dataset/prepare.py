@@ -19,6 +19,7 @@ from haetae.dataset.items import FPS, GRID, Item, Segments, encode_crop, in_segm
 from haetae.dataset.shards import pack
 from haetae.errors import Rejected
 from haetae.lake import Lake
+from haetae.media.encode import write_video
 
 Row = dict[str, Any]
 Frames = NDArray[np.uint8]
@@ -79,6 +80,7 @@ class PrepareSample:
     n_frames: int = 16
     crop_px: int = 128
     crop_scale: float = 1.3
+    crf: int = 18
     timeout_s: float = 300.0
     stage: ClassVar[str] = "snapshot"
     key: ClassVar[str] = "sample_id"
@@ -99,12 +101,13 @@ class PrepareSample:
         path = self._lake.open_local(row["blob_id"])
         frames, audio = read_media(path, row["modality"])
         faces = [] if frames is None else [self._face(track) for track in row["tracks"]]
+        if row["kind"] == "clip":
+            frames, audio = self._encoded_again(frames, audio)
         truths = truths_of(row["labels"])
         changed = {t for (m, t), truth in truths.items() if m == "video" and t and truth.verdict == "fake"}
         faces = [f for f in faces if f.track_id in changed] + [f for f in faces if f.track_id not in changed]
-        if frames is not None and _video_changed(truths):
-            # A generator may move the mouth: what the face does is measured on the fake itself.
-            faces = [self._again(frames, f) if f.track_id in changed or not changed else f for f in faces]
+        if frames is not None:
+            faces = [measured_again(self._mesher, frames, face) for face in faces]
         recipe = Recipe(self.n_frames, self.crop_px, self.crop_scale)
         items = make_items(row["sample_id"], row["split"], frames, audio, faces, truths, recipe)
         blob = self._lake.put_blob(pack(items), "tar")
@@ -117,12 +120,29 @@ class PrepareSample:
         boxes = np.asarray(track["boxes"], dtype=np.float32).reshape(-1, 4)
         return Face(track["track_id"], int(track["first_frame"]), mesh, boxes)
 
-    def _again(self, frames: Frames, face: Face) -> Face:
-        last = min(len(frames), face.first_frame + len(face))
-        boxes = face.boxes[: last - face.first_frame]
-        mesh, found = self._mesher.track(frames[face.first_frame : last], boxes)
-        mesh = np.where(found[:, None, None], mesh, face.mesh[: len(mesh)])
-        return Face(face.track_id, face.first_frame, mesh, boxes)
+    def _encoded_again(
+        self, frames: Frames | None, audio: NDArray[np.float32] | None
+    ) -> tuple[Frames | None, NDArray[np.float32] | None]:
+        """An untouched clip after one more encoding, as every fake has had one: that tells nothing any more."""
+        if frames is None:
+            return frames, audio
+        with self._lake.tmp_dir() as folder:
+            path = folder / "again.mp4"
+            write_video(path, frames, audio, fps=FPS, crf=self.crf)
+            return read_media(path, "video" if audio is None else "av")
+
+
+def measured_again(mesher: Any, frames: Frames, face: Face) -> Face:
+    """The face with its mesh measured on these very frames, by one pass of the tracker (`faces.mesh.MeshTracker`).
+
+    A generator may move the mouth, so what a face does must be measured on the fake itself; and untouched
+    faces must be measured in the same way, or the way of measuring would tell them apart.
+    """
+    last = min(len(frames), face.first_frame + len(face))
+    boxes = face.boxes[: last - face.first_frame]
+    mesh, found = mesher.track(frames[face.first_frame : last], boxes)
+    mesh = np.where(found[:, None, None], mesh, face.mesh[: len(mesh)])
+    return Face(face.track_id, face.first_frame, mesh, boxes)
 
 
 def read_media(path: Path, modality: str) -> tuple[Frames | None, NDArray[np.float32] | None]:
@@ -198,10 +218,6 @@ def truths_of(labels: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str | None
 def even_frames(first: int, n: int, wanted: int) -> NDArray[np.intp]:
     """`wanted` frame numbers spread evenly over the n frames from `first`, both ends included."""
     return np.round(np.linspace(first, first + n - 1, wanted)).astype(np.intp)
-
-
-def _video_changed(truths: Mapping[tuple[str, str | None], Truth]) -> bool:
-    return any(m == "video" and truth.verdict == "fake" for (m, _), truth in truths.items())
 
 
 def _boxes_by_frame(label: Mapping[str, Any]) -> dict[int, Sequence[float]]:

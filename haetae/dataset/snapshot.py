@@ -16,7 +16,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def dvc_add(lake_root: Path, folder: Path) -> str:
         from dvc.repo import Repo
 
         if not (root / ".dvc").is_dir():
-            with redirect_stdout(io.StringIO()):
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                 Repo.init(str(root), no_scm=True).close()
         config = {
             "core": {"analytics": "false", "check_update": "false", "no_scm": "true"},

@@ -17,6 +17,7 @@ from torch import Tensor
 from haetae.dataset.items import FPS, GRID, MODALITIES, Item, decode_crop, in_segments
 from haetae.detector.config import ModelConfig
 from haetae.detector.model import AudioBranch, Batch
+from haetae.detector.pseudo_fakes import self_blended
 
 MAX_AUDIO_S = 30.0
 """Sound beyond this is not looked at by the network; clips are at most 20 s."""
@@ -58,9 +59,19 @@ class _One:
     sync_flags: NDArray[np.float32]
 
 
-def collate(items: Sequence[Item], config: ModelConfig, draw: Draw | None = None) -> tuple[Batch, Targets]:
-    """A batch of items and what is known of them. Raises: ValueError for items cut for another model."""
-    ones = [_one(item, config, draw) for item in items]
+def collate(
+    items: Sequence[Item],
+    config: ModelConfig,
+    draw: Draw | None = None,
+    blends: Sequence[Item | None] | None = None,
+) -> tuple[Batch, Targets]:
+    """A batch of items and what is known of them. Raises: ValueError for items cut for another model.
+
+    blends: for each item, in training, an untouched item whose crops are self-blended and shown as fake ones
+    in place of the item's own; None: its own.
+    """
+    sources = blends or [None] * len(items)
+    ones = [_one(item, config, draw, blend) for item, blend in zip(items, sources, strict=True)]
     b = len(ones)
     t = max(len(one.frames) for one in ones)
     ta = max(len(one.mel) for one in ones)
@@ -102,11 +113,12 @@ def clip_targets(items: Sequence[Item]) -> NDArray[np.float32]:
     return np.array(rows, dtype=np.float32).reshape(len(items), len(MODALITIES))
 
 
-def _one(item: Item, config: ModelConfig, draw: Draw | None) -> _One:
-    frames, flags, regions = _frames(item, config, draw)
+def _one(item: Item, config: ModelConfig, draw: Draw | None, blend: Item | None) -> _One:
+    frames, flags, regions = _frames(blend or item, config, draw, blend is not None)
     mel, audio_flags = _audio(item, config, draw)
     mouth, envelope, sync_flags = _sync(item)
     video, audio, sync = (float(v) for v in clip_targets([item])[0])
+    video = video if blend is None else 1.0
     clip = (_drawn(video, flags), _drawn(audio, audio_flags), sync)
     if draw is None:
         clip = (video, audio, sync)
@@ -120,7 +132,7 @@ def _drawn(target: float, flags: NDArray[np.float32]) -> float:
 
 
 def _frames(
-    item: Item, config: ModelConfig, draw: Draw | None
+    item: Item, config: ModelConfig, draw: Draw | None, blend: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
     n = len(item.frames)
     if n == 0:
@@ -145,9 +157,13 @@ def _frames(
     if item.regions is not None:
         regions = np.asarray(item.regions / np.float32(255), dtype=np.float32)
     regions = regions[chosen]
+    flags = flags[chosen]
     if draw is not None:
+        if blend:
+            crops, regions = self_blended(crops, draw.rng)
+            flags = np.ones(len(crops), np.float32)
         crops, regions = _augment(crops, regions, draw.rng)
-    return np.stack(crops), flags[chosen], regions
+    return np.stack(crops), flags, regions
 
 
 def _augment(
@@ -188,13 +204,25 @@ def _audio(
         last = first + n
     mel = item.mel[first:last].astype(np.float32)
     if draw is not None:
-        mel = mel + np.float32(draw.rng.normal(0, 0.15)) * np.linspace(-1, 1, mel.shape[1], dtype=np.float32)
+        mel = _masked(mel, draw.rng)
     steps = np.arange(-(-len(mel) // AudioBranch.STRIDE))
     times_s = (first + steps * AudioBranch.STRIDE) * step_s
     flags = np.full(len(steps), np.nan, np.float32)
     if item.audio_segments is not None:
         flags = in_segments(times_s, item.audio_segments).astype(np.float32)
     return mel, flags
+
+
+def _masked(mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Tilt the spectrum and hide a band and a stretch. After: Park et al., SpecAugment, 2019."""
+    n, bands = mel.shape
+    tilted = mel + np.float32(rng.normal(0, 0.3)) * np.linspace(-1, 1, bands, dtype=np.float32)
+    level = np.float32(tilted.mean())
+    band, wide = int(rng.integers(0, bands)), int(rng.integers(0, bands // 8 + 1))
+    start, long = int(rng.integers(0, n)), int(rng.integers(0, n // 10 + 1))
+    tilted[:, band : band + wide] = level
+    tilted[start : start + long] = level
+    return np.asarray(tilted, dtype=np.float32)
 
 
 def _sync(item: Item) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

@@ -29,16 +29,20 @@ class TrainConfig(_Frozen):
     """How it is trained; all of it is part of what makes the weights."""
 
     epochs: int = Field(30, ge=1)
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(8, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     frames_per_step: int = Field(3, ge=1)
     """Crops of an item seen in one epoch; another draw each epoch."""
+    min_steps: int = Field(10, ge=1)
+    """Steps of an epoch at least: a small data set is gone through several times, drawn anew each time."""
+    self_blends: float = Field(0.5, ge=0, le=1)
+    """Share of the fakes in an epoch that show self-blended crops of an untouched face instead of their own."""
     audio_crop_s: float = Field(4.0, gt=0)
     patience: int = Field(8, ge=1)
     """Epochs without improvement on the val split of any branch before training ends."""
     max_minutes: float = Field(4.0, gt=0)
-    region_weight: float = Field(1.0, ge=0)
+    region_weight: float = Field(2.0, ge=0)
     frame_weight: float = Field(1.0, ge=0)
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1)

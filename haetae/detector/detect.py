@@ -220,7 +220,8 @@ def _segments(item: Item, seen: Evidence, guilty: frozenset[str]) -> list[Segmen
         found += _runs_of("video", seen.frames, starts, ends)
     if "audio" in guilty and len(seen.audio):
         starts = np.arange(len(seen.audio)) * seen.audio_step_s
-        found += _runs_of("audio", seen.audio, starts, starts + seen.audio_step_s)
+        heard_s = (len(item.mel) - 1) * item.mel_step_s if item.mel is not None else 0.0
+        found += _runs_of("audio", seen.audio, starts, np.minimum(starts + seen.audio_step_s, heard_s))
     if "sync" in guilty and len(seen.sync):
         starts = (item.first_frame + np.arange(len(seen.sync))) / FPS
         found += _runs_of("sync", seen.sync, starts, starts + 1 / FPS)
@@ -324,7 +325,8 @@ def _clips_of(lake: Lake, path: Path, knobs: Ingest) -> list[Row]:
 
 def _inspect_clip(detector: Detector, lake: Lake, clip: Row, knobs: Tracks) -> Detection | None:
     """What the detector says of one clip; None for one with neither a face nor sound."""
-    from haetae.dataset.prepare import read_media
+    from haetae.dataset.prepare import measured_again, read_media
+    from haetae.faces.mesh import MeshTracker
     from haetae.faces.tracks import FollowFaces, load_mesh
 
     follow = FollowFaces(
@@ -349,6 +351,9 @@ def _inspect_clip(detector: Detector, lake: Lake, clip: Row, knobs: Tracks) -> D
         (clip["has_video"], clip["has_audio"]), "audio"
     )
     frames, audio = read_media(lake.open_local(clip["blob_id"]), modality)
+    if frames is not None and faces:
+        mesher = MeshTracker()
+        faces = [measured_again(mesher, frames, face) for face in faces]
     try:
         return detect(detector, frames, audio, faces)
     except Rejected as no:

@@ -64,7 +64,11 @@ def _known_bce(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def _region_loss(cells: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of the heat map against the changed share of each cell, changed and unchanged weighing the same."""
+    """Cross-entropy of the heat map against the changed share of each cell.
+
+    In changed crops, changed and unchanged cells weigh the same. In unchanged crops a cell weighs as often
+    as it is changed in the others: where on a face fakes usually are must tell nothing by itself.
+    """
     b, t, h, w = cells.shape
     if b * t == 0 or h * w == 0:
         return cells.sum() * 0
@@ -72,11 +76,17 @@ def _region_loss(cells: Tensor, targets: Tensor) -> Tensor:
     flat = targets.regions.reshape(b * t, 1, *grid)
     goal = F.adaptive_avg_pool2d(flat, (h, w)) if (h, w) != tuple(grid) else flat
     goal = goal.reshape(b, t, h, w)
-    known = ~torch.isnan(goal)
-    if not bool(known.any()):
+    known = ~torch.isnan(goal).flatten(2).any(dim=-1)
+    changed = known & (goal.flatten(2).sum(dim=-1) > 0)
+    if not bool(changed.any()):
         return cells.sum() * 0
-    share = goal[known]
-    losses = F.binary_cross_entropy_with_logits(cells[known], share, reduction="none")
-    changed, same = share.sum().clamp(min=1), (1 - share).sum().clamp(min=1)
-    weight = share / changed + (1 - share) / same
-    return (losses * weight).sum() / weight.sum()
+    share = goal[changed]
+    inside, outside = share.sum().clamp(min=1), (1 - share).sum().clamp(min=1)
+    losses = F.binary_cross_entropy_with_logits(cells[changed], share, reduction="none")
+    loss = (losses * (share / inside + (1 - share) / outside)).sum() / 2
+    same = cells[known & ~changed]
+    if len(same):
+        usual = (share.mean(dim=0) + 0.05).expand_as(same)
+        losses = F.binary_cross_entropy_with_logits(same, torch.zeros_like(same), reduction="none")
+        loss = (loss + (losses * usual).sum() / usual.sum()) / 2
+    return loss

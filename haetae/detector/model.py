@@ -18,8 +18,11 @@ from torch.nn import functional as F
 
 from haetae.detector.config import ModelConfig
 
-SHARPNESS = 2.0
+SHARPNESS = 1.0
 """Between the mean (0) and the maximum (∞) in pooling."""
+
+VIDEO_CHANNELS = 9
+"""Colours, residuals, and the local strength of the residuals."""
 
 SYNC_LAGS = 8
 """Frames by which the sound may lead or follow the mouth in the sync branch: 8 are 320 ms."""
@@ -79,7 +82,7 @@ class DetectorNet(nn.Module):
             [
                 log_mean_exp(frames, torch.ones_like(frames, dtype=torch.bool)),
                 log_mean_exp(audio_steps, audio_mask),
-                log_mean_exp(sync_steps, batch.track_mask, sharpness=1.0),
+                log_mean_exp(sync_steps, batch.track_mask),
             ],
             dim=1,
         )
@@ -101,8 +104,10 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 
 class Residual(nn.Module):
-    """Three high-pass residuals of the grey picture, truncated to ±2 grey levels.
+    """Three high-pass residuals of the grey picture, truncated to ±2 grey levels, and how strong they are.
 
+    The local strength is given as such because it is what resampling and blending change first, and a
+    small network with few examples takes long to find a variance.
     After: Fridrich & Kodovsky, Rich Models for Steganalysis, 2012; Zhou et al., CVPR 2018.
     """
 
@@ -118,10 +123,12 @@ class Residual(nn.Module):
         self.register_buffer("kernels", kernels, persistent=False)
 
     def forward(self, rgb_255: Tensor) -> Tensor:
-        """float32 [N, 3, H, W] in 0–255 → float32 [N, 3, H, W] in ±1."""
+        """float32 [N, 3, H, W] in 0–255 → float32 [N, 6, H, W]: residuals in ±1, logarithm of their strength."""
         weights = rgb_255.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
         grey = F.pad((rgb_255 * weights).sum(dim=1, keepdim=True), (2, 2, 2, 2), mode="replicate")
-        return F.conv2d(grey, self.kernels).clamp(-2, 2) / 2
+        fine = F.conv2d(grey, self.kernels).clamp(-2, 2) / 2
+        strength = F.avg_pool2d(fine.abs(), 5, 1, 2, count_include_pad=False)
+        return torch.cat([fine, (strength + 0.02).log() / 2 + 1], dim=1)
 
 
 def _norm(channels: int) -> nn.Module:
@@ -150,7 +157,7 @@ class SmallBackbone(nn.Module):
 
     channels = 96
 
-    def __init__(self, inside: int = 6) -> None:
+    def __init__(self, inside: int = VIDEO_CHANNELS) -> None:
         super().__init__()
         self.stem = nn.Conv2d(inside, 16, 3, 2, 1, bias=False)
         self.stem_norm = _norm(16)
@@ -164,7 +171,7 @@ class SmallBackbone(nn.Module):
 
 
 class TimmBackbone(nn.Module):
-    """The last feature map of a timm model with six input channels; weights come from our own file only."""
+    """The last feature map of a timm model with more input channels; weights come from our own file only."""
 
     def __init__(self, name: str, crop_px: int) -> None:
         super().__init__()
@@ -172,7 +179,7 @@ class TimmBackbone(nn.Module):
 
         if name not in timm.list_models():
             raise ValueError(f"no backbone {name!r}: use 'haetae_small' or a name from timm.list_models()")
-        given = {"pretrained": False, "in_chans": 6, "features_only": True, "out_indices": (-1,)}
+        given = {"pretrained": False, "in_chans": VIDEO_CHANNELS, "features_only": True, "out_indices": (-1,)}
         try:
             self.body = timm.create_model(name, img_size=crop_px, **given)
         except TypeError:

@@ -89,6 +89,7 @@ class Detector:
         import torch
 
         from haetae.detector.batches import collate
+        from haetae.detector.model import AudioBranch
 
         batch, _ = collate([item], self.config.model)
         self.net.eval()
@@ -103,7 +104,7 @@ class Detector:
             frames=self._chances(out.frames[0], 0) if has["video"] else np.zeros(0),
             cells=self._chances(out.cells[0], 0) if has["video"] else np.zeros((0, 1, 1)),
             audio=self._chances(steps, 1) if has["audio"] else np.zeros(0),
-            audio_step_s=item.mel_step_s * 8,
+            audio_step_s=item.mel_step_s * AudioBranch.STRIDE,
             sync=self._chances(out.sync_steps[0], 2) if has["sync"] else np.zeros(0),
         )
 

@@ -24,14 +24,13 @@ from haetae.detector.fusion import fit, noisy_or, probabilities
 from haetae.detector.logits import branch_logits
 from haetae.detector.losses import ClassWeights, branch_losses
 from haetae.detector.model import DetectorNet
+from haetae.detector.sights import labels_of, sights_of
 from haetae.detector.weights import fill, read_tensors, save_detector, write_tensors
 from haetae.errors import UsageError
 from haetae.evaluation.metrics import auc
 from haetae.provenance.ids import digest
 
 CHECKPOINT = "checkpoint.safetensors"
-TWINS = 0.7
-"""Share of fakes that are followed by their own twin in an epoch."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ class _Run:
         self.best = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
         self.state = _State()
         self.truth = clip_targets(val_items)
-        self.weights = ClassWeights.of(torch.from_numpy(clip_targets(self._epoch_items(0))))
+        self.weights = ClassWeights.of(labels_of(sights_of(train_items, config, 0)))
         ids = [[item.item_id for item in items] for items in (train_items, val_items)]
         self.fingerprint = digest(model.model_dump(mode="json"), config.model_dump(mode="json"), *ids)
 
@@ -285,26 +284,6 @@ class _Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_tensors(self.folder / CHECKPOINT, tensors, notes)
 
-    def _epoch_items(self, epoch: int) -> list[Item]:
-        """Every fake once, each followed by a real item: mostly its twin, so that what a batch tells
-        apart is the change and not the person; else any, so that untouched clips without a fake count too."""
-        rng = np.random.default_rng([self.config.seed, epoch, 1])
-        fakes = [item for item in self.train_items if "fake" in item.verdicts.values()]
-        reals = [item for item in self.train_items if "fake" not in item.verdicts.values()]
-        if not fakes or not reals:
-            return [self.train_items[i] for i in rng.permutation(len(self.train_items))]
-        by_face: dict[str | None, Item] = {item.track_id: item for item in reals if item.track_id}
-        spare: list[Item] = []
-        drawn: list[Item] = []
-        for i in rng.permutation(len(fakes)):
-            fake = fakes[i]
-            twin = by_face.get(fake.track_id) if rng.random() < TWINS else None
-            if twin is None:
-                spare = spare or [reals[j] for j in rng.permutation(len(reals))]
-                twin = spare.pop()
-            drawn += [fake, twin]
-        return drawn
-
     def _epoch(self, epoch: int) -> Epoch:
         config = self.config
         rate = self._learning_rate(epoch)
@@ -312,11 +291,14 @@ class _Run:
             group["lr"] = rate
         rng = np.random.default_rng([config.seed, epoch, 2])
         draw = Draw(rng, config.frames_per_step, config.audio_crop_s)
-        items = self._epoch_items(epoch)
+        sights = sights_of(self.train_items, config, epoch)
+        sights = sights * -(-config.min_steps * config.batch_size // len(sights))
         self.net.train()
         losses = []
-        for start in range(0, len(items), config.batch_size):
-            batch, targets = collate(items[start : start + config.batch_size], self.model, draw)
+        for start in range(0, len(sights), config.batch_size):
+            part = sights[start : start + config.batch_size]
+            blends = [sight.blend for sight in part]
+            batch, targets = collate([sight.item for sight in part], self.model, draw, blends)
             batch = batch.to(self.device)
             output = self.net(batch)
             parts = branch_losses(output, batch, targets, self.weights, config)

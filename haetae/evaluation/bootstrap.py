@@ -56,14 +56,20 @@ def intervals(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval | None]:
-    """Percentile intervals of auc, ap, eer and eer_asvspoof; None where no resample has both classes.
+    """Percentile intervals of auc, ap, eer and eer_asvspoof; None where there is nothing to tell one from.
+
+    That is where no resample has both classes, and where every resample is the same because no stratum has a
+    second group: one person's samples say nothing about how another's would score.
 
     labels: 0/1 [N]; scores: float [N]; groups: the split group of each sample.
     """
     y, s = np.asarray(labels).astype(bool), np.asarray(scores, dtype=np.float64)
     if not y.size:
         return dict.fromkeys(REPLICATES)
-    values = replicate(y, s, draw_weights(y, groups, n, seed))
+    weights = draw_weights(y, groups, n, seed)
+    if (weights == 1).all():
+        return dict.fromkeys(REPLICATES)
+    values = replicate(y, s, weights)
     tail = 50 * (1 - level)
     made: dict[str, Interval | None] = {}
     for name, of_metric in values.items():

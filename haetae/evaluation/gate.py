@@ -45,7 +45,8 @@ def decide(candidate: Rows, champion: Rows | None, rules: Promote | None = None)
 
     The candidate must reach `min_auc` and stay within `max_eer` overall, have scored every test
     sample, be no worse overall than the champion, and on no slice of `min_slice_n` samples or more
-    lose over `max_slice_drop` of AUC while the champion's figure is above the candidate's interval.
+    lose over `max_slice_drop` of AUC while the champion's figure is above the candidate's interval (a slice
+    of one group has no interval: there the loss alone decides).
 
     Raises: ValueError for an empty scorecard, one of several models, or two different snapshots.
     """

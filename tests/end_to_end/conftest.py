@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from haetae.lake import Lake
 from tests.conftest import REPOSITORY
 
 PEOPLE = ("ko", "en-SG", "ms", "ta")
@@ -57,7 +57,7 @@ class Haetae:
         return subprocess.Popen(self.command(*words), stdout=log, stderr=log, env=self._env, cwd=REPOSITORY)
 
     def sql(self, query: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = json.loads(self("sql", query, "--json").stdout)
+        rows: list[dict[str, Any]] = Lake(self.lake).sql(query).to_pylist()
         return rows
 
     def files(self, *parts: str) -> dict[str, str]:

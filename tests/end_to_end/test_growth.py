@@ -97,7 +97,7 @@ def test_a_source_that_may_not_be_used_is_ingested_but_nothing_is_made_of_it(
     (folder / "sources.yaml").write_text(yaml.safe_dump([entry]))
     lake = haetae(tmp_path / "lake")
     lake("run", "--sources", folder / "sources.yaml", "--generators", "self_blend", "--until", "labels")
-    assert lake.sql("SELECT count(*) AS n FROM tracks") == [{"n": 3}]
+    assert lake.sql("SELECT count(*) AS n FROM tracks") == [{"n": 4}]
     assert lake.sql("SELECT count(*) AS n FROM fakes") == [{"n": 0}]
     (entry,) = [
         e for e in yaml.safe_load(lake("ledger", "show", "--json").stdout) if e["kind"] == "synthesis"
@@ -108,14 +108,11 @@ def test_a_source_that_may_not_be_used_is_ingested_but_nothing_is_made_of_it(
 
 MOMENTS = {
     "media": "journal/media~*.jsonl",
-    "clips": "journal/clips~*.jsonl",
     "tracks": "journal/tracks~*.jsonl",
-    "utterances": "journal/utterances~*.jsonl",
     "fakes": "journal/fakes~*.jsonl",
     "snapshot": "journal/snapshot~*.jsonl",
     "freezing": "snapshots/.tmp-*",
     "candidate": "models/.training-*",
-    "scorecard": "journal/scorecard~*.jsonl",
 }
 
 

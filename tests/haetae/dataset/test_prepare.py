@@ -85,7 +85,13 @@ def prepare(lake: Lake, row: Row, **options: Any) -> tuple[list[Item], Row]:
 
 
 def sample(clip: Row, tracks: list[Row], labels: list[Row], **more: Any) -> Row:
-    base = {"sample_id": "sample-1", "split": "train", "blob_id": clip["blob_id"], "modality": "av"}
+    base = {
+        "sample_id": "sample-1",
+        "split": "train",
+        "blob_id": clip["blob_id"],
+        "modality": "av",
+        "kind": "clip",
+    }
     return {**base, "tracks": tracks, "labels": labels, **more}
 
 
@@ -240,3 +246,21 @@ def test_a_name_with_dots_stays_one_sample_in_a_shard(
     write_shards(items, tmp_path)
     (back,) = read_shards(tmp_path, ["train"])
     assert back.item_id == "a.b.c.0" and len(back.frames) == 16
+
+
+def test_a_clip_and_an_unchanged_copy_called_a_fake_look_alike(
+    lake: Lake, clip: Row, tracks: list[Row]
+) -> None:
+    """What a generator left alone must not differ from an original by how it was encoded or measured."""
+    from haetae.media.audio import read_audio
+    from haetae.media.frames import read_frames
+
+    path = lake.open_local(clip["blob_id"])
+    with lake.tmp_dir() as folder:
+        write_video(folder / "copy.mp4", read_frames(path), read_audio(path))
+        copy = lake.put_blob(folder / "copy.mp4", "mp4")
+    (original,), _ = prepare(lake, sample(clip, tracks, REAL))
+    (fake,), _ = prepare(lake, sample(clip, tracks, REAL, blob_id=copy, kind="fake"))
+    assert original.frames == fake.frames
+    assert np.array_equal(original.mel, fake.mel)
+    assert np.array_equal(original.mouth, fake.mouth)

@@ -12,6 +12,8 @@ from haetae.detector.config import ModelConfig, TrainConfig
 from haetae.detector.logits import branch_logits
 from haetae.detector.losses import ClassWeights, branch_losses
 from haetae.detector.model import DetectorNet, Residual, SyncBranch, log_mean_exp
+from haetae.detector.pseudo_fakes import self_blended
+from haetae.detector.sights import sights_of
 
 TRAIN = TrainConfig()
 
@@ -79,7 +81,7 @@ def test_pooling_lies_between_mean_and_maximum_and_ignores_what_is_masked() -> N
     x = torch.tensor([[1.0, 3.0, 100.0]])
     mask = torch.tensor([[True, True, False]])
     pooled = float(log_mean_exp(x, mask))
-    assert 2.0 < pooled < 3.0
+    assert pooled == pytest.approx(np.log((np.e + np.e**3) / 2)) and 2.0 < pooled < 3.0
     assert float(log_mean_exp(torch.full((1, 5), 0.7), torch.ones(1, 5, dtype=torch.bool))) == pytest.approx(
         0.7
     )
@@ -89,10 +91,12 @@ def test_pooling_lies_between_mean_and_maximum_and_ignores_what_is_masked() -> N
 def test_residuals_are_blind_to_brightness_and_slopes_but_see_noise() -> None:
     residual = Residual()
     slope = torch.arange(32.0).expand(1, 3, 32, 32) * 3 + 40
-    inner = residual(slope)[..., 3:-3, 3:-3]
-    assert float(inner.abs().max()) < 1e-3
+    inner = residual(slope)[..., 6:-6, 6:-6]
+    assert float(inner[:, :3].abs().max()) < 1e-3
     noisy = slope + torch.from_numpy(np.random.default_rng(0).normal(0, 3, (1, 3, 32, 32))).float()
-    assert float(residual(noisy).abs().mean()) > 0.1
+    seen = residual(noisy)[..., 6:-6, 6:-6]
+    assert float(seen[:, :3].abs().mean()) > 0.1
+    assert float(seen[:, 3:].mean()) > float(inner[:, 3:].mean()) + 0.5, "strength rises with the noise"
 
 
 def test_the_sync_branch_sees_at_which_lag_the_mouth_follows() -> None:
@@ -160,3 +164,41 @@ def test_any_timm_backbone_gives_frame_scores_and_a_map(name: str) -> None:
 def test_an_unknown_backbone_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="resnet_of_nowhere"):
         DetectorNet(ModelConfig(backbone="resnet_of_nowhere"))
+
+
+def test_a_self_blend_changes_what_its_mask_says_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    base = synthetic._texture(rng).clip(0, 255).astype(np.uint8)
+    for seed in range(20):
+        crops, regions = self_blended([base, base], np.random.default_rng(seed))
+        assert np.array_equal(crops[0], crops[1]) and np.array_equal(regions[0], regions[1])
+        apart = np.abs(crops[0].astype(int) - base).mean(axis=2)
+        cells = apart.reshape(16, 4, 16, 4).mean(axis=(1, 3))
+        inside = regions[0] > 0
+        assert 0.05 < inside.mean() < 0.7
+        assert cells[inside].mean() > 4 * cells[~inside].mean()
+        assert cells[[0, 0, -1, -1], [0, -1, 0, -1]].max() == 0, "the corners of the crop are no face"
+
+
+def test_a_blended_sight_is_a_fake_picture_with_its_own_sound(model: ModelConfig) -> None:
+    item = synthetic.item(4, split="train", audio="fake")
+    draw = Draw(np.random.default_rng(0), n_frames=3, audio_crop_s=4.0)
+    _, targets = collate([item, item], model, draw, [None, item])
+    assert targets.clip[:, 0].tolist() == [0.0, 1.0] and targets.clip[:, 1].tolist() == [1.0, 1.0]
+    assert targets.frames[0].tolist() == [0.0] * 3 and targets.frames[1].tolist() == [1.0] * 3
+    assert not bool(targets.regions[0].any()) and bool(targets.regions[1].any())
+
+
+def test_an_epoch_sets_every_fake_beside_an_untouched_item() -> None:
+    items = synthetic.dataset(24, "train")
+    drawn = sights_of(items, TRAIN, epoch=3)
+    fakes, beside = drawn[::2], drawn[1::2]
+    assert sorted(s.item.item_id for s in fakes) == sorted(
+        i.item_id for i in items if "fake" in i.verdicts.values()
+    )
+    assert all("fake" not in s.item.verdicts.values() and s.blend is None for s in beside)
+    twins = [a.item.track_id == b.item.track_id for a, b in zip(fakes, beside, strict=True)]
+    assert 0.4 < np.mean(twins) < 1
+    blended = [s.blend for s in fakes if s.blend is not None]
+    assert 3 <= len(blended) <= 15 and all(b.verdicts["video"] == "real" for b in blended)
+    assert sights_of(items, TRAIN, epoch=3) == drawn and sights_of(items, TRAIN, epoch=4) != drawn

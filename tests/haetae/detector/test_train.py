@@ -23,7 +23,7 @@ from haetae.detector.train import Epoch, Trained, train
 from haetae.errors import UsageError
 from haetae.evaluation.metrics import auc
 
-QUICK = TrainConfig(epochs=3, batch_size=8, learning_rate=3e-3)
+QUICK = TrainConfig(epochs=3, batch_size=8, learning_rate=3e-3, min_steps=3)
 
 
 def _quick(folder: Path, model: ModelConfig, config: TrainConfig = QUICK, **options: object) -> Trained:
@@ -114,7 +114,7 @@ def test_training_leaves_torch_as_it_was(tmp_path: Path, model: ModelConfig) -> 
 
 def test_progress_is_reported_each_epoch(tmp_path: Path, model: ModelConfig) -> None:
     seen: list[Epoch] = []
-    trained = _quick(tmp_path, model, on_epoch=seen.append)
+    trained = _quick(tmp_path, model, QUICK.model_copy(update={"min_steps": 10}), on_epoch=seen.append)
     assert [one.epoch for one in seen] == [1, 2, 3]
     assert tuple(seen) == trained.history
     assert seen[-1].train_loss < seen[0].train_loss
@@ -170,7 +170,7 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path: Path, mo
 def test_time_and_patience_end_a_training(tmp_path: Path, model: ModelConfig) -> None:
     short = _quick(tmp_path / "a", model, QUICK.model_copy(update={"max_minutes": 1e-6}))
     assert short.stopped_by == "time" and len(short.history) == 1
-    config = TrainConfig(epochs=30, batch_size=8, learning_rate=1e-9, weight_decay=0, patience=1)
+    config = TrainConfig(epochs=30, batch_size=8, learning_rate=1e-9, weight_decay=0, patience=1, min_steps=1)
     idle = _quick(tmp_path / "b", model, config)
     assert idle.stopped_by == "patience" and len(idle.history) < 30
 

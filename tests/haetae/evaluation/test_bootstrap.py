@@ -80,3 +80,11 @@ def test_a_95_percent_interval_covers_the_true_auc_about_as_often_as_it_says() -
 def test_one_class_has_no_interval() -> None:
     assert set(intervals([1, 1], [0.1, 0.2], ["a", "b"], n=100).values()) == {None}
     assert set(intervals([], [], [], n=100).values()) == {None}
+
+
+def test_one_group_alone_has_no_interval_instead_of_a_narrow_one() -> None:
+    y, s = [0, 1, 0, 1], [0.1, 0.9, 0.8, 0.7]
+    assert set(intervals(y, s, ["a"] * 4, n=100).values()) == {None}
+    assert set(intervals(y, s, ["real", "fake", "real", "fake"], n=100).values()) == {None}
+    two = intervals(y, s, ["a", "a", "b", "b"], n=100)["auc"]
+    assert two is not None and two.high > two.low

@@ -77,6 +77,17 @@ def test_a_slice_may_not_drop_beyond_the_rule_and_the_interval() -> None:
     assert failed(wide, old) == set(), "the champion's figure lies within the candidate's interval"
 
 
+def test_on_a_slice_without_an_interval_the_loss_alone_decides() -> None:
+    old = card("old", overall=0.85, language_ko=0.9)
+
+    def single(value: float) -> list[dict[str, Any]]:
+        rows = card(language_ko=value)
+        return [{**r, "ci_low": None, "ci_high": None} if r["slice"] == "language=ko" else r for r in rows]
+
+    assert failed(single(0.86), old) == set()
+    assert failed(single(0.84), old) == {"max_slice_drop"}
+
+
 def test_a_small_slice_decides_nothing_and_a_missing_one_does() -> None:
     old = card("old", overall=0.85, language_ta=0.9, language_ko=0.9)
     assert failed(card(language_ta=0.2, language_ko=0.9), old) == set()
