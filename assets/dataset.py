@@ -14,7 +14,7 @@ from assets.recipes import RECIPES
 from assets.stage import OWNERS, Stage
 from haetae.dataset.assemble import assemble
 from haetae.dataset.prepare import PrepareSample
-from haetae.dataset.snapshot import freeze, items_of
+from haetae.dataset.snapshot import freeze, items_of, read_manifest
 from haetae.engine import Engine, Row
 from haetae.lake import Lake
 from haetae.params import Params
@@ -79,7 +79,8 @@ def snapshot(
         code_version=stage.recipe.code_version,
         per_shard=knobs.shard_items,
     )
-    edges = [(one["sample_id"], key, "frozen_in") for one in rows]
+    frozen = read_manifest(lake.local_path(row["path"]))
+    edges = [(one["sample_id"], key, "frozen_in") for one in frozen]
     told = {
         "digest": row["digest"],
         "shards": row["n_shards"],

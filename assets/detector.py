@@ -11,6 +11,7 @@ from assets.partitions import snapshot as snapshot_partitions
 from assets.partitions import when_parents_are_complete
 from assets.recipes import RECIPES
 from assets.stage import OWNERS, Stage
+from haetae.dataset.snapshot import read_manifest
 from haetae.detector.candidate import train_candidate
 from haetae.detector.predict import ScoreSample, rows_to_score
 from haetae.engine import Engine, Failed, Progress, Row
@@ -42,11 +43,16 @@ def candidate(
     stage = Stage(context, lake, params, engine)
     key = stage.partition[0]
     began = time.monotonic()
+    epochs = 0
 
     def on_epoch(epoch: "Epoch") -> None:
+        nonlocal epochs
+        epochs = epoch.epoch
         engine.report(Progress("candidate", epoch.epoch, epoch.of, 0, time.monotonic() - began))
 
     row = train_candidate(lake, key, params, trained_at=dt.datetime.now(dt.UTC), on_epoch=on_epoch)
+    # Training may end before its last epoch, and then that was all there is to do.
+    engine.report(Progress("candidate", epochs, epochs, 0, time.monotonic() - began))
     edges = [(key, row["model_id"], "trained_on")]
     shown = ("model_id", "uri", "version", "threshold", "best_epoch", "val_auc")
     return stage.commit([row], edges, metadata={name: row[name] for name in shown})
@@ -81,13 +87,13 @@ def scorecard(
     predictions: list[Row] = []
     failed: list[Failed] = []
     rows: list[Row] = []
+    snapshot_folder = lake.local_path(f"snapshots/{key}")
     for one, folder in folders.items():
-        snapshot_folder = lake.local_path(f"snapshots/{key}")
         step = ScoreSample(str(folder), str(snapshot_folder), one, key)
         scored, refused = stage.map(step, rows_to_score(snapshot_folder), part=one)
         predictions += scored
         failed += refused
-        rows += _measure(lake, params, scored)
+        rows += _measure(read_manifest(snapshot_folder), params, scored)
     _write_predictions(lake, stage, key, predictions)
     edges = [(one, scorecard_id(one, key), "scored") for one in folders]
     edges += [(key, scorecard_id(model_id, key), "tested_on")]
@@ -99,13 +105,13 @@ def scorecard_id(model_id: str, snapshot_id: str) -> str:
     return content_id("scorecard", model_id, snapshot_id)
 
 
-def _measure(lake: Lake, params: Params, predictions: list[Row]) -> list[Row]:
+def _measure(samples: list[Row], params: Params, predictions: list[Row]) -> list[Row]:
     from haetae.evaluation.scorecard import score_slices
 
     if not predictions:
         return []
     knobs = params.evaluate
-    return score_slices(predictions, lake.rows("samples"), n_boot=knobs.bootstrap_n, min_n=knobs.min_slice_n)
+    return score_slices(predictions, samples, n_boot=knobs.bootstrap_n, min_n=knobs.min_slice_n)
 
 
 def _write_predictions(lake: Lake, stage: Stage, key: str, predictions: list[Row]) -> None:

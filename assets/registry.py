@@ -8,6 +8,7 @@ from assets.partitions import snapshot as snapshot_partitions
 from assets.partitions import when_parents_are_complete
 from assets.recipes import RECIPES
 from assets.stage import OWNERS, Stage
+from haetae.detector.tracking import Registered
 from haetae.engine import Row
 from haetae.lake import Lake
 from haetae.params import Params
@@ -37,14 +38,16 @@ def champion(
     stage = Stage(context, lake, params)
     key = stage.partition[0]
     model_id = candidate.to_pylist()[0]["model_id"]
-    now = tracking.champion(lake)
-    previous = now.model_id if now and now.model_id != model_id else None
+    ledger = Ledger(lake.local_path("ledger.jsonl"))
+    previous = _champion_before(tracking.champion(lake), ledger, model_id, key)
     rows = scorecard.to_pylist()
-    mine = _of(rows, model_id)
-    decision = decide(mine, _of(rows, previous) or None if previous else None, params.promote)
+    theirs = _of(rows, previous) if previous else None
+    if theirs == []:
+        raise ValueError(f"champion {previous} is not in the scorecard of {key}: materialise scorecard again")
+    decision = decide(_of(rows, model_id), theirs, params.promote)
     detail = {"snapshot": key, "previous": previous, "reasons": decision.reasons}
     word = "promoted" if decision.promoted else "refused"
-    entry = Ledger(lake.local_path("ledger.jsonl")).record("promotion", model_id, word, detail)
+    entry = ledger.record("promotion", model_id, word, detail)
     if decision.promoted:
         tracking.move_champion(lake, model_id, previous)
     row = {
@@ -65,6 +68,25 @@ def champion(
         "reasons": dg.MarkdownMetadataValue("\n".join(f"- {r}" for r in decision.reasons)),
     }
     return stage.commit([row], edges, metadata=told)
+
+
+def _champion_before(now: Registered | None, ledger: Ledger, model_id: str, snapshot_id: str) -> str | None:
+    """The champion that the candidate is compared with.
+
+    Where the candidate is the champion already (a run was ended right after it moved the alias), it is the
+    one that it took the place of, as the ledger has it.
+    """
+    if now is None or now.model_id != model_id:
+        return now.model_id if now else None
+    for entry in reversed(ledger.entries()):
+        if (
+            entry.kind == "promotion"
+            and entry.subject == model_id
+            and entry.detail["snapshot"] == snapshot_id
+        ):
+            before: str | None = entry.detail["previous"]
+            return before
+    return None
 
 
 def _of(rows: list[Row], model_id: str | None) -> list[Row]:

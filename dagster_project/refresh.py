@@ -23,7 +23,7 @@ from haetae.errors import UsageError
 from haetae.lake import Lake
 from haetae.media.intake import SourcesFiles, open_batches, sources_changed
 from haetae.params import Params
-from haetae.provenance.sources import load_sources
+from haetae.provenance.sources import load_all_sources
 
 BATCH_ASSETS = ("media", "clips", "tracks", "utterances", "cues", "groups", "original_labels")
 FAKE_ASSETS = ("fakes", "labels")
@@ -63,7 +63,9 @@ class Refresh:
         self._announce = announce
         self._outcome = Outcome()
 
-    def run(self, sources: Path, until: str = "champion", generators: Sequence[str] = ()) -> Outcome:
+    def run(
+        self, sources: Sequence[Path], until: str = "champion", generators: Sequence[str] = ()
+    ) -> Outcome:
         """Do what is missing up to and including one stage. Raises: UsageError for a bad file or name."""
         wanted = closure(until)
         keys = wanted_generators(self._params.generate, generators) if "fakes" in wanted else []
@@ -79,14 +81,12 @@ class Refresh:
         self._retrain([asset for asset in SNAPSHOT_ASSETS if asset in wanted])
         return self._outcome
 
-    def _declare(self, path: Path) -> None:
-        declared = load_sources(path)
-        if not sources_changed(self._lake, declared):
-            return
-        self._materialise("sources", (), ["sources"], sources_files=SourcesFiles(path))
+    def _declare(self, paths: Sequence[Path]) -> None:
+        if sources_changed(self._lake, load_all_sources(paths)):
+            self._materialise("sources", (), ["sources"], sources_files=SourcesFiles(tuple(paths)))
 
-    def _batches(self, path: Path) -> Iterator[str]:
-        declared = load_sources(path)
+    def _batches(self, paths: Sequence[Path]) -> Iterator[str]:
+        declared = load_all_sources(paths)
         opened = open_batches(self._lake, declared, self._params.crawl, "intake")
         self._outcome.unlisted += opened.problems
         fresh = self._add("batch", self._lake.partitions("items"))

@@ -55,7 +55,7 @@ def engine(context: dg.InitResourceContext) -> Iterator[Engine]:
 @dg.resource(description="The sources file of HAETAE_SOURCES, or those that the lake already knows.")
 def sources_files(_: dg.InitResourceContext) -> SourcesFiles:
     given = os.environ.get("HAETAE_SOURCES")
-    return SourcesFiles(Path(given) if given else None)
+    return SourcesFiles((Path(given),) if given else ())
 
 
 def resources(**overrides: Any) -> dict[str, Any]:

@@ -100,10 +100,17 @@ class Dataset(Section):
 class Detector(Section):
     backbone: str = "haetae_small"
     epochs: int = Field(30, ge=1, le=1000)
-    batch_size: int = Field(16, ge=1, le=1024)
+    batch_size: int = Field(8, ge=1, le=1024)
     learning_rate: float = Field(0.002, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0, le=1)
     max_minutes: float = Field(4.0, gt=0, le=10_000)
+    self_blends: Fraction = 0.5
+    min_steps: int = Field(10, ge=1, le=100_000)
+    frames_per_step: int = Field(3, ge=1, le=64)
+    patience: int = Field(8, ge=1, le=1000)
+    region_weight: float = Field(2.0, ge=0, le=100)
+    frame_weight: float = Field(1.0, ge=0, le=100)
+    audio_crop_s: float = Field(4.0, gt=0, le=20)
 
 
 class Evaluate(Section):
@@ -113,7 +120,7 @@ class Evaluate(Section):
 
 class Promote(Section):
     min_auc: Fraction = 0.6
-    max_eer: Fraction = 0.5
+    max_eer: Fraction = 0.45
     max_slice_drop: Fraction = 0.1
     min_slice_n: int = Field(20, ge=2, le=100_000)
 

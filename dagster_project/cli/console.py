@@ -86,7 +86,7 @@ class Show:
             self._tasks[moment.stage] = self._bars.add_task(
                 f"  {moment.stage}", total=moment.total, note=note
             )
-        self._bars.update(self._tasks[moment.stage], completed=moment.done, note=note)
+        self._bars.update(self._tasks[moment.stage], completed=moment.done, total=moment.total, note=note)
         if not self._console.is_terminal and moment.done == moment.total:
             self._console.print(
                 f"  {moment.stage}: {moment.done} of {moment.total} in {moment.elapsed_s:.1f} s ({note})",

@@ -18,8 +18,11 @@ from haetae.params import Params
 def run(
     context: typer.Context,
     sources: Annotated[
-        Path | None,
-        typer.Option("--sources", help="sources.yaml; without it the embedded sample is rendered and used."),
+        list[Path] | None,
+        typer.Option(
+            "--sources",
+            help="A sources file; may be given more than once. Without it the embedded sample is rendered and used.",
+        ),
     ] = None,
     until: Annotated[
         str, typer.Option("--until", help="Last stage to compute: the name of an asset.")
@@ -44,11 +47,11 @@ def run(
     with only_writer(state.lake), show.showing():
         state.lake.files.sweep()
         try:
-            path = sources or _embedded_sample(state, params, engine, show)
+            paths = sources or [_embedded_sample(state, params, engine, show)]
             with instance_of(state.lake) as instance:
                 only = [name.strip() for name in generators.split(",") if name.strip()]
                 refresh = Refresh(state.lake, params, engine, instance, show.begin)
-                outcome = refresh.run(path, until, only)
+                outcome = refresh.run(paths, until, only)
         finally:
             engine.close()
         report = write_report(state.lake) if until == "champion" else None

@@ -12,11 +12,12 @@ import datetime as dt
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,7 @@ def dvc_add(lake_root: Path, folder: Path) -> str:
         from dvc.repo import Repo
 
         if not (root / ".dvc").is_dir():
-            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-                Repo.init(str(root), no_scm=True).close()
+            Repo.init(str(root), no_scm=True).close()
         config = {
             "core": {"analytics": "false", "check_update": "false", "no_scm": "true"},
             "cache": {"type": "reflink,hardlink,copy"},
@@ -141,10 +141,16 @@ def _quiet_dvc(root: Path) -> Iterator[None]:
         "TQDM_DISABLE": "1",
     }
     before = {name: os.environ.get(name) for name in wanted}
+    log = logging.getLogger("dvc")
+    level = log.level
     os.environ.update(wanted)
     try:
+        import dvc.repo  # noqa: F401 - it sets the level of its log
+
+        log.setLevel(logging.WARNING)
         yield
     finally:
+        log.setLevel(level)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -77,11 +77,4 @@ def model_config(dataset: Dataset, detector: Detector, n_mels: int = 64) -> Mode
 
 def train_config(detector: Detector, seed: int = 0) -> TrainConfig:
     """The training parameters of a section of `params.yaml`."""
-    return TrainConfig(
-        epochs=detector.epochs,
-        batch_size=detector.batch_size,
-        learning_rate=detector.learning_rate,
-        weight_decay=detector.weight_decay,
-        max_minutes=detector.max_minutes,
-        seed=seed,
-    )
+    return TrainConfig(**detector.model_dump(exclude={"backbone"}), seed=seed)

@@ -24,13 +24,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class SourcesFiles:
-    """Which sources files are read: the one given, or those that the lake's sources came from."""
+    """Which sources files are read: those given, or those that the lake's sources came from."""
 
-    given: Path | None = None
+    given: tuple[Path, ...] = ()
 
     def paths(self, lake: Lake) -> list[Path]:
-        if self.given is not None:
-            return [self.given]
+        if self.given:
+            return [path.resolve() for path in self.given]
         known = {Path(row["declared_by"]) for row in lake.rows("sources")}
         return sorted(path for path in known if path.is_file())
 

@@ -6,6 +6,7 @@ Nothing is fetched here, and whether a source may be used for a purpose is decid
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -148,6 +149,21 @@ def load_sources(path: Path) -> list[Source]:
         sources.append(_absolute(source, path.parent))
     if faults:
         raise UsageError("\n".join(faults))
+    return sources
+
+
+def load_all_sources(paths: Sequence[Path]) -> list[Source]:
+    """The sources of several files, as `load_sources`. Raises: UsageError also for an id in two of them."""
+    found: dict[str, Path] = {}
+    sources = []
+    for path in paths:
+        for source in load_sources(path):
+            if source.id in found:
+                raise UsageError(
+                    f"{path}: {source.id!r} is already declared in {found[source.id]}; rename one"
+                )
+            found[source.id] = path
+            sources.append(source)
     return sources
 
 

@@ -74,8 +74,17 @@ def rows_of(**where: str) -> list[Row]:
 def test_rows_are_rows_of_the_evaluations_table() -> None:
     for row in score_slices(PREDICTIONS, SAMPLES, n_boot=100):
         assert set(row) == set(TABLES["evaluations"].schema.names)
-        if row["value"] is not None and row["metric"] != "coverage":
+        if row["ci_low"] is None:
+            assert row["ci_high"] is None
+        else:
             assert 0 <= row["ci_low"] <= row["ci_high"] <= 1
+    (whole,) = rows_of(slice="all", metric="auc", protocol="sample")
+    assert whole["ci_low"] < whole["ci_high"]
+
+
+def test_a_slice_of_one_group_has_a_figure_and_no_interval() -> None:
+    (tamil,) = rows_of(slice="language=ta", metric="auc", protocol="sample")
+    assert tamil["value"] == 0.0 and tamil["ci_low"] is None and tamil["ci_high"] is None
 
 
 def test_the_overall_figure_is_that_of_all_test_samples() -> None:

@@ -17,7 +17,7 @@ from haetae.errors import UsageError
 from haetae.provenance.ids import content_id, seed_of
 from haetae.provenance.ledger import Ledger
 from haetae.provenance.policy import may_use, meet
-from haetae.provenance.sources import identities_of, load_sources, redact
+from haetae.provenance.sources import identities_of, load_all_sources, load_sources, redact
 
 LICENCES = [
     "CC0-1.0",
@@ -105,6 +105,14 @@ def test_two_sources_with_one_id_are_refused(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(GOOD + GOOD)
     with pytest.raises(UsageError, match="already declared at line 2"):
         load_sources(tmp_path / "s.yaml")
+
+
+def test_one_id_in_two_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD)
+    assert len(load_all_sources([tmp_path / "a.yaml"])) == 1
+    with pytest.raises(UsageError, match=r"b\.yaml: 'kr-news' is already declared in .*a\.yaml"):
+        load_all_sources([tmp_path / "a.yaml", tmp_path / "b.yaml"])
 
 
 def test_secrets_do_not_leave_an_address() -> None:
