@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from haetae.engine import Failed
@@ -24,6 +23,9 @@ from haetae.errors import UsageError
 from haetae.lake.files import Files
 from haetae.lake.schema import TABLES, Table
 from haetae.lake.views import create_views
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
 
 Row = dict[str, Any]
 Edge = tuple[str, str, str]
@@ -123,6 +125,8 @@ class Lake:
         spec = _table(table)
         if partition is None:
             return self.dataset(table).to_table()
+        import pyarrow.dataset as ds
+
         where = f"tables/{table}/{partition_key(partition)}.parquet"
         if not self.files.exists(where):
             return spec.schema.empty_table()
@@ -133,8 +137,11 @@ class Lake:
         rows: list[Row] = self.read(table, partition).to_pylist()
         return rows
 
-    def dataset(self, table: str) -> ds.Dataset:
+    def dataset(self, table: str) -> Dataset:
         """All partitions of a table as one pyarrow data set."""
+        # It imports pandas, which those who only load the definitions need not wait for.
+        import pyarrow.dataset as ds
+
         spec = _table(table)
         paths = [self.files.path(p) for p in self.files.list(f"tables/{table}", ".parquet")]
         return ds.dataset(paths, schema=spec.schema, filesystem=self.files.arrow, format="parquet")

@@ -6,11 +6,14 @@ How the tables are stored is not known here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow.dataset as ds
 
 from haetae.lake.schema import TABLES
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
 
 EVIDENCE_ORDER = ("predicted", "construction", "imported", "reviewed")
 """From the weakest evidence to the strongest; among equals the latest wins."""
@@ -26,7 +29,7 @@ SELECT * EXCLUDE (rank) FROM (
 """
 
 
-def create_views(connection: duckdb.DuckDBPyConnection, datasets: Mapping[str, ds.Dataset]) -> None:
+def create_views(connection: duckdb.DuckDBPyConnection, datasets: Mapping[str, Dataset]) -> None:
     """Register every table under its name, and `current_labels`: the strongest and latest labels."""
     for name, dataset in datasets.items():
         connection.register(f"_{name}", dataset)
