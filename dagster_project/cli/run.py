@@ -36,11 +36,14 @@ def run(
     from dagster_project.cli.summary import print_summary
     from dagster_project.instance import instance_of, only_writer
     from dagster_project.refresh import Refresh, closure
+    from dagster_project.wanted import wanted_generators
     from haetae.web.report import write_report
 
     state = state_of(context)
     params = _with_profile(state.params, profile)
-    closure(until)
+    only = [name.strip() for name in generators.split(",") if name.strip()]
+    if "fakes" in closure(until):
+        wanted_generators(params.generate, only)
     show = Show(error_console())
     engine = PoolEngine(params.engine.workers or None, show.moment)
     started = time.monotonic()
@@ -49,7 +52,6 @@ def run(
         try:
             paths = sources or [_embedded_sample(state, params, engine, show)]
             with instance_of(state.lake) as instance:
-                only = [name.strip() for name in generators.split(",") if name.strip()]
                 refresh = Refresh(state.lake, params, engine, instance, show.begin)
                 outcome = refresh.run(paths, until, only)
         finally:

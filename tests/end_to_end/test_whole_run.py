@@ -25,12 +25,10 @@ def done(sample: Path, tmp_path_factory: pytest.TempPathFactory, haetae: Callabl
     return made
 
 
-def test_it_ends_with_a_champion_and_says_where_to_look(done: Haetae) -> None:
+def test_it_ends_with_a_champion_and_says_where_to_look(done: Haetae, sample: Path) -> None:
     (decision,) = done.sql("SELECT promoted, model_id, reasons FROM promotions")
     assert decision["promoted"]
-    said = done(
-        "run", "--sources", next(done.lake.parent.parent.rglob("embedded-sample/sources.yaml"))
-    ).stdout
+    said = done("run", "--sources", sample / "sources.yaml").stdout
     assert decision["model_id"] in said
     assert "report/index.html" in said
     assert (done.lake / "report" / "index.html").stat().st_size > 10_000
