@@ -27,6 +27,9 @@ from haetae.provenance.ids import seed_of
 from haetae.provenance.ledger import Ledger
 from haetae.provenance.policy import Verdict, may_use, meet
 
+PASSED_OVER = "passed over: "
+"""Prefix of the metadata that tell how many clips a generator passed over, by reason."""
+
 
 @dg.asset(
     partitions_def=batch,
@@ -105,7 +108,7 @@ def fakes(
     )
     rows, failed = stage.map(step, requests)
     edges = [edge for row in rows for edge in _edges(row)]
-    told: dict[str, Any] = {f"not eligible: {reason}": n for reason, n in sorted(passed_over.items())}
+    told: dict[str, Any] = {f"{PASSED_OVER}{reason}": n for reason, n in sorted(passed_over.items())}
     told["asked of the generator"] = len(requests)
     return stage.commit(rows, edges, failed, told, fakes_preview(lake, rows))
 

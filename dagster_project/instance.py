@@ -14,11 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 
 from haetae.errors import UsageError
 from haetae.lake import Lake
 
 PROCESS_TAG = "haetae/process"
+NO_COMPUTE_LOGS = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
 _UNFINISHED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
 
 
@@ -34,7 +39,9 @@ def instance_of(lake: Lake) -> Iterator[dg.DagsterInstance]:
     Runs of commands that were killed are closed first, so that they hold no pool slot and show as failed.
     """
     home = Path(os.environ["DAGSTER_HOME"]) if os.environ.get("DAGSTER_HOME") else prepare_home(lake)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    # The command shows its own progress; capturing its output would only start helpers that outlive a Ctrl-C.
+    ref = InstanceRef.from_dir(str(home), overrides={"compute_logs": NO_COMPUTE_LOGS})
+    with dg.DagsterInstance.from_ref(ref) as instance:
         _close_orphans(instance)
         yield instance
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.generate import PASSED_OVER
 from assets.quality import CHECKED, judge, verdict_of
 from assets.recipes import RECIPES, Recipe, is_current
 from dagster_project.definitions import build
@@ -28,6 +29,7 @@ from haetae.provenance.sources import load_all_sources
 BATCH_ASSETS = ("media", "clips", "tracks", "utterances", "cues", "groups", "original_labels")
 FAKE_ASSETS = ("fakes", "labels")
 SNAPSHOT_ASSETS = ("snapshot", "candidate", "scorecard", "champion")
+INTERRUPTED = "DagsterExecutionInterruptedError"
 STAGES = ("sources", *BATCH_ASSETS, *FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
 """Every asset that `--until` may name, in order."""
 
@@ -43,6 +45,8 @@ class Outcome:
     refused: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
+    passed_over: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many clips each generator passed over, by generator and reason."""
 
 
 class Refresh:
@@ -82,7 +86,14 @@ class Refresh:
         return self._outcome
 
     def _declare(self, paths: Sequence[Path]) -> None:
-        if sources_changed(self._lake, load_all_sources(paths)):
+        declared = load_all_sources(paths)
+        for source in declared:
+            if source.is_local and not Path(source.uri).exists():
+                raise UsageError(
+                    f"source {source.id}: there is no {source.uri}; correct its uri (paths start at the folder of "
+                    "the sources file), or take the source out"
+                )
+        if sources_changed(self._lake, declared):
             self._materialise("sources", (), ["sources"], sources_files=SourcesFiles(tuple(paths)))
 
     def _batches(self, paths: Sequence[Path]) -> Iterator[str]:
@@ -179,8 +190,13 @@ class Refresh:
 
     def _record(self, title: str, result: dg.ExecuteInProcessResult) -> None:
         for event in result.get_asset_materialization_events():
-            if event.asset_key is not None:
-                self._outcome.computed[event.asset_key.to_user_string()] += 1
+            if event.asset_key is None:
+                continue
+            self._outcome.computed[event.asset_key.to_user_string()] += 1
+            for name, value in event.materialization.metadata.items():
+                if name.startswith(PASSED_OVER):
+                    key = (title.split(" ")[0], name.removeprefix(PASSED_OVER))
+                    self._outcome.passed_over[key] += int(str(value.value))
         refused = [e for e in result.get_asset_check_evaluations() if not e.passed]
         for one in refused:
             asset = one.asset_key.to_user_string()
@@ -189,6 +205,9 @@ class Refresh:
             return
         for event in result.get_step_failure_events():
             error = event.step_failure_data.error
+            if error and INTERRUPTED in error.message:
+                # Dagster turns Ctrl-C into a failed step; a person means the whole command.
+                raise KeyboardInterrupt
             cause = error.cause or error if error else None
             told = cause.message.strip() if cause else "no reason given"
             self._outcome.errors.append(f"{title}: {event.step_key}: {told} (run {result.run_id})")

@@ -47,16 +47,20 @@ def run(
     show = Show(error_console())
     engine = PoolEngine(params.engine.workers or None, show.moment)
     started = time.monotonic()
-    with only_writer(state.lake), show.showing():
-        state.lake.files.sweep()
-        try:
-            paths = sources or [_embedded_sample(state, params, engine, show)]
-            with instance_of(state.lake) as instance:
-                refresh = Refresh(state.lake, params, engine, instance, show.begin)
-                outcome = refresh.run(paths, until, only)
-        finally:
-            engine.close()
-        report = write_report(state.lake) if until == "champion" else None
+    try:
+        with only_writer(state.lake), show.showing():
+            state.lake.files.sweep()
+            try:
+                paths = sources or [_embedded_sample(state, params, engine, show)]
+                with instance_of(state.lake) as instance:
+                    refresh = Refresh(state.lake, params, engine, instance, show.begin)
+                    outcome = refresh.run(paths, until, only)
+            finally:
+                engine.close()
+            report = write_report(state.lake) if state.lake.partitions("labels") else None
+    except KeyboardInterrupt:
+        error_console().print("stopped; run the same command again to go on where it was", highlight=False)
+        sys.exit(130)
     print_summary(out_console(), state, outcome, report, time.monotonic() - started)
     if outcome.errors:
         sys.exit(1)
@@ -81,9 +85,7 @@ def sample(
             engine.close()
     console = out_console()
     console.print(f"{len(report.files)} files in {folder}; run them with:", highlight=False)
-    console.print(
-        f"  haetae --lake {state.lake_root} run --sources {folder / 'sources.yaml'}", highlight=False
-    )
+    console.print(f"  haetae --lake LAKE run --sources {folder / 'sources.yaml'}", highlight=False)
 
 
 def _embedded_sample(state: State, params: Params, engine: PoolEngine, show: Show) -> Path:

@@ -23,6 +23,22 @@ WHERE metric IN ('auc', 'eer') AND (slice = 'all' OR slice LIKE 'language=%' OR 
   AND NOT contains(slice, '&') AND (protocol = 'sample' OR slice = 'all')
 ORDER BY protocol <> 'sample', slice <> 'all', slice, metric
 """
+WHY = {
+    "refused_by_policy": "licence, consent or purposes do not allow synthesis (see: haetae ledger show)",
+    "not_declared_real": "the source does not declare it real",
+    "no_split": "it would tie two splits together",
+    "language_not_claimed": "the generator does not claim its language",
+    "no_sentences": "there is no locale for its language",
+    "no_audio": "it has no sound",
+    "no_speech": "less than 0.6 s of speech was found in it",
+    "no_face": "no face was followed in it",
+    "face_too_small": "its face is smaller than generate.min_face_px",
+    "face_lost": "its face was lost in too many frames",
+    "no_donor": "no other person in its split and batch can lend a face",
+    "no_sentence_fits": "no sentence is short enough for the speech in it",
+}
+"""Why a generator passes over a clip, in words."""
+
 _DECISION = """
 SELECT promoted, model_id, previous_model_id, reasons FROM promotions
 JOIN snapshots USING (snapshot_id) ORDER BY created_at DESC LIMIT 1
@@ -42,6 +58,8 @@ def print_summary(
     console.print(_counts(lake))
     _print_rows(console, lake, "quarantine", _QUARANTINE, ("stage", "reason", "n", "example"))
     _print_rows(console, lake, "fakes", _FAKES, ("generator", "language", "n"))
+    if outcome.passed_over:
+        console.print(_passed_over(outcome))
     console.print(_scorecard(lake)) if lake.partitions("evaluations") else None
     _print_decision(console, lake)
     for line in outcome.refused:
@@ -89,6 +107,13 @@ def _scorecard(lake: Lake) -> Table:
     return table
 
 
+def _passed_over(outcome: Outcome) -> Table:
+    table = Table("generator", "clips", "why", title="passed over in this run", title_justify="left")
+    for (generator, reason), n in sorted(outcome.passed_over.items()):
+        table.add_row(generator, str(n), WHY.get(reason, reason))
+    return table
+
+
 def _print_decision(console: Console, lake: Lake) -> None:
     rows = lake.sql(_DECISION).to_pylist()
     if not rows:
@@ -104,8 +129,12 @@ def _print_where(console: Console, state: State, report: Path | None) -> None:
     lake = state.lake_root
     if report is not None:
         console.print(f"\nlook:   {report}", highlight=False)
-    console.print(f'query:  haetae --lake {lake} sql "SELECT * FROM fakes LIMIT 3"', highlight=False)
-    console.print(f"trace:  haetae --lake {lake} trace champion", highlight=False)
+    query = "SELECT generator, language, duration_s FROM fakes LIMIT 3"
+    console.print(f'query:  haetae --lake {lake} sql "{query}"', highlight=False)
+    promoted = state.lake.sql("SELECT 1 FROM promotions WHERE promoted").num_rows
+    known = state.lake.sql("SELECT source_id FROM sources ORDER BY source_id LIMIT 1").to_pylist()
+    start = "champion" if promoted else known[0]["source_id"] if known else "ID"
+    console.print(f"trace:  haetae --lake {lake} trace {start}", highlight=False)
 
 
 def _plain(value: object) -> str:

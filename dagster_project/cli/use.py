@@ -11,6 +11,27 @@ from rich.table import Table
 from dagster_project.cli.console import out_console
 from dagster_project.cli.read import Json, print_json
 from dagster_project.cli.state import state_of
+from haetae.lake import Lake
+
+_LEARNED = """
+SELECT m.threshold, count(*) AS n, count(*) FILTER (s.verdict = 'real') AS untouched,
+  string_agg(DISTINCT s.source_id, ', ') AS sources
+FROM promotions p JOIN models m USING (model_id) JOIN snapshots t ON t.snapshot_id = p.snapshot_id
+JOIN samples s ON s.split = 'train'
+WHERE p.promoted GROUP BY m.threshold, t.created_at ORDER BY t.created_at DESC LIMIT 1
+"""
+
+
+def _what_it_learned(lake: Lake) -> str:
+    """How far the verdict reaches: its threshold, and what the champion was trained on."""
+    rows = lake.sql(_LEARNED).to_pylist()
+    if not rows:
+        return ""
+    one = rows[0]
+    return (
+        f"fake from {one['threshold']:.3f} on; trained on {one['n']} samples ({one['untouched']} untouched) of "
+        f"{one['sources']}: on media unlike these the verdict is a guess"
+    )
 
 
 def detect(
@@ -41,5 +62,6 @@ def detect(
     for one in found["segments"]:
         span = f"{one['start_s']:.2f}–{one['end_s']:.2f} s"
         console.print(f"{one['modality']}: {span} ({one['score']:.3f})", highlight=False)
+    console.print(_what_it_learned(state.lake), style="dim", highlight=False)
     for language, caption in found["captions"].items():
         console.print(f"{language}: {caption}", highlight=False)

@@ -16,6 +16,7 @@ from haetae.lake import Lake
 _PREFIXES = {
     "clip": "clip",
     "track": "track",
+    "utterance": "utterance",
     "utt": "utterance",
     "fake": "fake",
     "s": "snapshot",
@@ -38,7 +39,7 @@ def trace(lake: Lake, start: str) -> dict[str, list[dict[str, str]]]:
     edges |= {(f"code:{e['asset']}@{e['code_version']}", e["child_id"], "computed") for e in found}
     if not any(start in (parent, child) for parent, child, _ in edges):
         raise UsageError(
-            f'nothing in the lake is called {start!r}; list ids with: haetae sql "SELECT sample_id FROM samples"'
+            f'nothing in the lake is called {start!r}; list ids with: haetae sql "SELECT child_id FROM edges LIMIT 20"'
         )
     kept = _reach(edges, start, up=True) | _reach(edges, start, up=False)
     sources = set(lake.read("sources")["source_id"].to_pylist())

@@ -193,6 +193,34 @@ def _runs(pid: int) -> bool:
         return False
 
 
+def test_ctrl_c_stops_the_whole_command_at_once(
+    some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    lake = haetae(tmp_path / "lake")
+    process = lake.start("run", "--sources", some_people, "--until", "labels")
+    for _ in _until(120):
+        if list(lake.lake.glob("journal/tracks~*.jsonl")):
+            break
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    log = (tmp_path / "lake.log").read_text()
+    assert "stopped; run the same command again" in log
+    assert "Traceback" not in log
+    assert not Lake(lake.lake).partitions("fakes")
+
+
+def test_a_source_that_is_not_there_is_told_before_anything_is_done(
+    some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    entries = yaml.safe_load(some_people.read_text())[:1]
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump([{**entries[0], "uri": "nowhere"}]))
+    lake = haetae(tmp_path / "lake")
+    said = lake("run", "--sources", tmp_path / "sources.yaml", exits=2).stderr
+    assert "there is no" in said
+    assert "nowhere" in said
+    assert not (lake.lake / "tables").exists()
+
+
 def test_two_commands_on_one_lake_do_not_mix(calm: Haetae, some_people: Path) -> None:
     import fcntl
 
