@@ -11,7 +11,6 @@ from assets.partitions import snapshot as snapshot_partitions
 from assets.partitions import when_parents_are_complete
 from assets.recipes import RECIPES
 from assets.stage import OWNERS, Stage
-from haetae.dataset.snapshot import read_manifest
 from haetae.detector.candidate import train_candidate
 from haetae.detector.predict import ScoreSample, rows_to_score
 from haetae.engine import Engine, Failed, Progress, Row
@@ -88,12 +87,13 @@ def scorecard(
     failed: list[Failed] = []
     rows: list[Row] = []
     snapshot_folder = lake.local_path(f"snapshots/{key}")
+    tested = rows_to_score(snapshot_folder)
     for one, folder in folders.items():
         step = ScoreSample(str(folder), str(snapshot_folder), one, key)
-        scored, refused = stage.map(step, rows_to_score(snapshot_folder), part=one)
+        scored, refused = stage.map(step, tested, part=one)
         predictions += scored
         failed += refused
-        rows += _measure(read_manifest(snapshot_folder), params, scored)
+        rows += _measure(tested, params, scored)
     _write_predictions(lake, stage, key, predictions)
     edges = [(one, scorecard_id(one, key), "scored") for one in folders]
     edges += [(key, scorecard_id(model_id, key), "tested_on")]

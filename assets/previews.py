@@ -24,11 +24,7 @@ def clips_preview(lake: Lake, clips: Sequence[Row]) -> bytes | None:
     """The middle frame of some clips; None without pictures."""
     shown = [row for row in clips if row["has_video"]][: 2 * _SHOWN]
     pictures = [_frame(lake, row["blob_id"], row["n_frames"] // 2) for row in shown]
-    return (
-        contact_sheet([pictures[i : i + _SHOWN] for i in range(0, len(pictures), _SHOWN)])
-        if pictures
-        else None
-    )
+    return _sheet(pictures)
 
 
 def tracks_preview(lake: Lake, clips: Sequence[Row], tracks: Sequence[Row]) -> bytes | None:
@@ -39,11 +35,7 @@ def tracks_preview(lake: Lake, clips: Sequence[Row], tracks: Sequence[Row]) -> b
         middle = len(track["boxes"]) // 2
         picture = _frame(lake, blob_of[track["clip_id"]], track["first_frame"] + middle)
         pictures.append(_boxed(picture, track["boxes"][middle]))
-    return (
-        contact_sheet([pictures[i : i + _SHOWN] for i in range(0, len(pictures), _SHOWN)])
-        if pictures
-        else None
-    )
+    return _sheet(pictures)
 
 
 def fakes_preview(lake: Lake, fakes: Sequence[Row]) -> bytes | None:
@@ -57,6 +49,11 @@ def fakes_preview(lake: Lake, fakes: Sequence[Row]) -> bytes | None:
         above.append(_frame(lake, clips[fake["clip_id"]]["blob_id"], at))
         below.append(_boxed(_frame(lake, fake["blob_id"], at), region["boxes"][middle]))
     return contact_sheet([above, below]) if above else None
+
+
+def _sheet(pictures: Sequence[Picture]) -> bytes | None:
+    rows = [pictures[i : i + _SHOWN] for i in range(0, len(pictures), _SHOWN)]
+    return contact_sheet(rows) if rows else None
 
 
 def _frame(lake: Lake, blob_id: str, number: int) -> Picture:

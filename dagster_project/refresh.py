@@ -24,7 +24,7 @@ from haetae.errors import UsageError
 from haetae.lake import Lake
 from haetae.media.intake import SourcesFiles, open_batches, sources_changed
 from haetae.params import Params
-from haetae.provenance.sources import load_all_sources
+from haetae.provenance.sources import Source, load_all_sources
 
 BATCH_ASSETS = ("media", "clips", "tracks", "utterances", "cues", "groups", "original_labels")
 FAKE_ASSETS = ("fakes", "labels")
@@ -73,8 +73,9 @@ class Refresh:
         """Do what is missing up to and including one stage. Raises: UsageError for a bad file or name."""
         wanted = closure(until)
         keys = wanted_generators(self._params.generate, generators) if "fakes" in wanted else []
-        self._declare(sources)
-        for batch in self._batches(sources) if "media" in wanted else []:
+        declared = load_all_sources(sources)
+        self._declare(declared, SourcesFiles(tuple(sources)))
+        for batch in self._batches(declared) if "media" in wanted else []:
             self._bring_up(f"batch {batch}", (batch,), [a for a in BATCH_ASSETS if a in wanted])
         self._add("generator", keys)
         for batch in self._complete_batches(wanted):
@@ -85,8 +86,7 @@ class Refresh:
         self._retrain([asset for asset in SNAPSHOT_ASSETS if asset in wanted])
         return self._outcome
 
-    def _declare(self, paths: Sequence[Path]) -> None:
-        declared = load_all_sources(paths)
+    def _declare(self, declared: Sequence[Source], files: SourcesFiles) -> None:
         for source in declared:
             if source.is_local and not Path(source.uri).exists():
                 raise UsageError(
@@ -94,10 +94,9 @@ class Refresh:
                     "the sources file), or take the source out"
                 )
         if sources_changed(self._lake, declared):
-            self._materialise("sources", (), ["sources"], sources_files=SourcesFiles(tuple(paths)))
+            self._materialise("sources", (), ["sources"], sources_files=files)
 
-    def _batches(self, paths: Sequence[Path]) -> Iterator[str]:
-        declared = load_all_sources(paths)
+    def _batches(self, declared: Sequence[Source]) -> Iterator[str]:
         opened = open_batches(self._lake, declared, self._params.crawl, "intake")
         self._outcome.unlisted += opened.problems
         fresh = self._add("batch", self._lake.partitions("items"))

@@ -60,7 +60,8 @@ def print_summary(
     _print_rows(console, lake, "fakes", _FAKES, ("generator", "language", "n"))
     if outcome.passed_over:
         console.print(_passed_over(outcome))
-    console.print(_scorecard(lake)) if lake.partitions("evaluations") else None
+    if lake.partitions("evaluations"):
+        console.print(_scorecard(lake))
     _print_decision(console, lake)
     for line in outcome.refused:
         console.print(f"refused by a check: {line}", style="yellow", markup=False, highlight=False)

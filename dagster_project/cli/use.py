@@ -11,26 +11,26 @@ from rich.table import Table
 from dagster_project.cli.console import out_console
 from dagster_project.cli.read import Json, print_json
 from dagster_project.cli.state import state_of
+from haetae.audit.trace import champion_id
 from haetae.lake import Lake
 
-_LEARNED = """
-SELECT m.threshold, count(*) AS n, count(*) FILTER (s.verdict = 'real') AS untouched,
-  string_agg(DISTINCT s.source_id, ', ') AS sources
-FROM promotions p JOIN models m USING (model_id) JOIN snapshots t ON t.snapshot_id = p.snapshot_id
-JOIN samples s ON s.split = 'train'
-WHERE p.promoted GROUP BY m.threshold, t.created_at ORDER BY t.created_at DESC LIMIT 1
-"""
+_CHAMPION = (
+    "SELECT threshold, p.snapshot_id FROM promotions p JOIN models USING (model_id) WHERE promotion_id = ?"
+)
 
 
 def _what_it_learned(lake: Lake) -> str:
-    """How far the verdict reaches: its threshold, and what the champion was trained on."""
-    rows = lake.sql(_LEARNED).to_pylist()
-    if not rows:
-        return ""
-    one = rows[0]
+    """How far the verdict reaches: the champion's threshold, and what it was trained on in its own snapshot."""
+    from haetae.dataset.snapshot import read_manifest
+
+    (one,) = lake.sql(_CHAMPION, [champion_id(lake)]).to_pylist()
+    manifest = read_manifest(lake.local_path(f"snapshots/{one['snapshot_id']}"))
+    seen = [row for row in manifest if row["split"] == "train"]
+    untouched = sum(row["verdict"] == "real" for row in seen)
+    sources = ", ".join(sorted({row["source_id"] for row in seen}))
     return (
-        f"fake from {one['threshold']:.3f} on; trained on {one['n']} samples ({one['untouched']} untouched) of "
-        f"{one['sources']}: on media unlike these the verdict is a guess"
+        f"fake from {one['threshold']:.3f} on; trained on {len(seen)} samples ({untouched} untouched) of "
+        f"{sources}: on media unlike these the verdict is a guess"
     )
 
 

@@ -9,10 +9,11 @@ import datetime as dt
 from collections import Counter
 from typing import Any
 
+from haetae.dataset.prepare import streams_of
 from haetae.engine import Failed
 from haetae.lake import Lake
 from haetae.params import Params
-from haetae.provenance.policy import may_use
+from haetae.provenance.policy import may_use, purpose_of
 
 Row = dict[str, Any]
 
@@ -88,7 +89,7 @@ class _Context:
             return "no_split", "its clip would tie two splits together"
         if verdict == "unknown":
             return "verdict_unknown", "nobody has said yet whether it is real; it waits for review"
-        purpose = "benchmark" if group["split"] == "test" else "training"
+        purpose = purpose_of(group["split"])
         allowed = may_use(self._sources[clip["source_id"]], purpose, self._today)
         if not allowed.allowed:
             return (
@@ -128,9 +129,7 @@ class _Context:
             "use_case": clip["use_case"],
             "country": source["country"],
             "compression": self._compression if clip["has_video"] else "pcm16",
-            "modality": {(True, True): "av", (True, False): "video"}.get(
-                (clip["has_video"], clip["has_audio"]), "audio"
-            ),
+            "modality": streams_of(clip),
             "verdict": verdict,
             "video_verdict": verdicts["video"],
             "audio_verdict": verdicts["audio"],

@@ -145,6 +145,13 @@ def measured_again(mesher: Any, frames: Frames, face: Face) -> Face:
     return Face(face.track_id, face.first_frame, mesh, boxes)
 
 
+def streams_of(clip: Mapping[str, Any]) -> str:
+    """What a clip has, as `read_media` and the `modality` column of samples want it: av | video | audio."""
+    if not clip["has_video"]:
+        return "audio"
+    return "av" if clip["has_audio"] else "video"
+
+
 def read_media(path: Path, modality: str) -> tuple[Frames | None, NDArray[np.float32] | None]:
     """Frames (uint8 [T, H, W, 3] RGB) and sound (float32 [N], 16 kHz) of a clip; modality: av | video | audio.
 

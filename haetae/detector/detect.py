@@ -325,7 +325,7 @@ def _clips_of(lake: Lake, path: Path, knobs: Ingest) -> list[Row]:
 
 def _inspect_clip(detector: Detector, lake: Lake, clip: Row, knobs: Tracks) -> Detection | None:
     """What the detector says of one clip; None for one with neither a face nor sound."""
-    from haetae.dataset.prepare import measured_again, read_media
+    from haetae.dataset.prepare import measured_again, read_media, streams_of
     from haetae.faces.mesh import MeshTracker
     from haetae.faces.tracks import FollowFaces, load_mesh
 
@@ -347,10 +347,7 @@ def _inspect_clip(detector: Detector, lake: Lake, clip: Row, knobs: Tracks) -> D
         )
         for row in rows
     ]
-    modality = {(True, True): "av", (True, False): "video"}.get(
-        (clip["has_video"], clip["has_audio"]), "audio"
-    )
-    frames, audio = read_media(lake.open_local(clip["blob_id"]), modality)
+    frames, audio = read_media(lake.open_local(clip["blob_id"]), streams_of(clip))
     if frames is not None and faces:
         mesher = MeshTracker()
         faces = [measured_again(mesher, frames, face) for face in faces]

@@ -56,6 +56,11 @@ def may_use(source: Mapping[str, Any], purpose: str, today: dt.date | None = Non
     return Verdict(not reasons, tuple(reasons))
 
 
+def purpose_of(split: str) -> str:
+    """The declared purpose that a split of the data set needs."""
+    return "benchmark" if split == "test" else "training"
+
+
 def is_no_derivatives(licence: str) -> bool:
     return "-ND" in licence.upper()
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from haetae.lake import Lake
-from haetae.provenance.policy import may_use
+from haetae.provenance.policy import may_use, purpose_of
 
 Row = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -106,11 +106,6 @@ def _samples(lake: Lake, rows: Rows) -> list[Row]:
         }
         for row in rows
     ]
-
-
-def purpose_of(split: str) -> str:
-    """The declared purpose that a split needs."""
-    return "benchmark" if split == "test" else "training"
 
 
 def _inside(segments: Rows, duration_s: float) -> bool:
