@@ -20,6 +20,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from haetae.errors import UsageError
 
+SCRATCH = ("tmp", "partial")
+"""Folders below a local root that hold nothing but work in progress."""
+
 
 class Files:
     """One root; every path given to its methods is relative to it and uses `/`."""
@@ -79,18 +82,23 @@ class Files:
             os.replace(new, target)
 
     def adopt(self, source: Path, relative: str) -> None:
-        """Move a finished local file into the root, all or nothing; the source may be gone afterwards."""
+        """Take a finished local file into the root, all or nothing: one that it `owns` is moved, others copied."""
         target = self.path(relative)
         if not self.is_local:
             self.fs.put_file(str(source), target)
             return
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        try:
+        if self.owns(source):
             os.replace(source, target)
-        except OSError:
-            with self.scratch() as folder:
-                shutil.copyfile(source, folder / "new")
-                os.replace(folder / "new", target)
+            return
+        with self.scratch() as folder:
+            shutil.copyfile(source, folder / "new")
+            os.replace(folder / "new", target)
+
+    def owns(self, path: Path) -> bool:
+        """Whether a file is work in progress of this very root, which nobody else can miss."""
+        scratch = [Path(self.base, name).resolve() for name in SCRATCH] if self.is_local else []
+        return any(path.resolve().is_relative_to(folder) for folder in scratch)
 
     def local(self, relative: str) -> Path:
         """A local path to read the file from; remote files are fetched once into a cache."""

@@ -59,13 +59,17 @@ class Lake:
         self.root = self.files.base if self.files.is_local else str(root)
 
     def put_blob(self, source: Path | bytes, ext: str) -> str:
-        """Keep content under its SHA-256; returns the blob id `<sha256>.<ext>`. A file given is moved."""
+        """Keep content under its SHA-256; returns the blob id `<sha256>.<ext>`.
+
+        A file in the lake's own scratch (`tmp_dir`) or `partial` folders is moved, any other is copied and left
+        as it is: what people declare is never taken from them.
+        """
         ext = ext.lstrip(".").lower()
         sha = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else _sha256(source)
         blob_id = f"{sha}.{ext}"
         where = self.blob_path(blob_id)
         if self.files.exists(where):
-            if isinstance(source, Path):
+            if isinstance(source, Path) and self.files.owns(source):
                 source.unlink(missing_ok=True)
             return blob_id
         if isinstance(source, bytes):

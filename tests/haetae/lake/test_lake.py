@@ -110,8 +110,20 @@ def test_blobs_are_named_by_their_content_and_kept_once(lake: Lake, tmp_path: Pa
     file = tmp_path / "x.mp4"
     file.write_bytes(b"frames")
     assert lake.put_blob(file, "mp4") == f"{sha}.mp4"
-    assert not file.exists()
     assert lake.open_local(f"{sha}.mp4").read_bytes() == b"frames"
+
+
+def test_a_file_of_somebody_else_is_copied_and_only_scratch_is_moved(lake: Lake, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.mp4"
+    for content in (b"one", b"one", b"two"):  # also when the lake has it already
+        theirs.write_bytes(content)
+        blob = lake.put_blob(theirs, "mp4")
+        assert theirs.read_bytes() == lake.open_local(blob).read_bytes() == content
+    with lake.tmp_dir() as folder:
+        made = folder / "made.mp4"
+        made.write_bytes(b"three")
+        lake.put_blob(made, "mp4")
+        assert made.exists() != lake.files.is_local
 
 
 @pytest.mark.parametrize("blob", ["../../etc/passwd", "x.mp4", "A" * 64 + ".mp4", "a" * 64 + "./../x"])
