@@ -28,9 +28,14 @@ N_POINTS = 478
 MAX_GAP_FRAMES = 12
 """Longest stretch without a mesh that is bridged by interpolation: half a second at 25 fps."""
 
-CROP_PX = 384
+CROP_PX = 256
+"""Side of the picture that the model gets of a face in a film: it scales the face to 192 px by itself. With 384
+points lie 0.15 % of the face's height elsewhere, no steadier, and each frame takes a quarter longer."""
+STILL_CROP_PX = 384
 CROP_SCALE = 2.0
 _WHOLE_PX = 640
+_LINEAR_STEP = 4.0
+"""Up to so many pixels of the frame for one of the crop, points are as steady sampled as averaged over areas."""
 _NOTHING = np.zeros((CROP_PX, CROP_PX, 3), np.uint8)
 """Shown to a model that (re)starts, so that its threads log their start while nobody listens."""
 _FAST = np.array([*LIPS_OUTER, *LIPS_INNER, *EYES[0], *EYES[1], *IRISES[0], *IRISES[1]])
@@ -237,6 +242,12 @@ class _Crop:
         return self.x_px + self.side_px / 2, self.y_px + self.side_px / 2
 
     def cut(self, frame: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+        step = self.side_px / size_px
+        if step <= _LINEAR_STEP:
+            middle = (step - 1) / 2
+            back = np.array([[step, 0, self.x_px + middle], [0, step, self.y_px + middle]])
+            how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            return np.asarray(cv2.warpAffine(frame, back, (size_px, size_px), flags=how), np.uint8)
         height, width = frame.shape[:2]
         x1, y1 = max(0, self.x_px), max(0, self.y_px)
         x2, y2 = min(width, self.x_px + self.side_px), min(height, self.y_px + self.side_px)
@@ -252,8 +263,7 @@ class _Crop:
                 self.x_px + self.side_px - x2,
                 cv2.BORDER_CONSTANT,
             )
-        how = cv2.INTER_AREA if self.side_px > size_px else cv2.INTER_LINEAR
-        return np.ascontiguousarray(cv2.resize(square, (size_px, size_px), interpolation=how))
+        return np.ascontiguousarray(cv2.resize(square, (size_px, size_px), interpolation=cv2.INTER_AREA))
 
     def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """From the crop's [0, 1] to pixels of the frame."""
@@ -277,7 +287,7 @@ def _meshes_in(model: Any, img: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
 
 def _refined(model: Any, img: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.float32]:
     crop = _Crop.around(face_box(points))
-    again = [crop.back(face) for face in _run(model, crop.cut(img, CROP_PX))]
+    again = [crop.back(face) for face in _run(model, crop.cut(img, STILL_CROP_PX))]
     again = [face for face in again if iou(face_box(face), face_box(points)) > 0.5]
     return max(again, key=lambda face: iou(face_box(face), face_box(points))) if again else points
 

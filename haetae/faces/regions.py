@@ -77,6 +77,17 @@ def face_box(mesh: Mesh, scale: float = 1.0) -> NDArray[np.float32]:
     return np.concatenate([centre - half, centre + half], axis=-1).astype(np.float32)
 
 
+def five_points(mesh: Mesh) -> NDArray[np.float32]:
+    """Eyes, tip of the nose and corners of the mouth: float32 [5, 2] or [T, 5, 2], xy px.
+
+    In the order of face detectors: of eyes and corners the person's right, which is on the left of an
+    unmirrored picture, comes first. An eye is the middle between its two corners, which a blink does not move.
+    """
+    right, left = (mesh[..., corners, :2].mean(axis=-2) for corners in ([33, 133], [362, 263]))
+    points = [right, left, *(mesh[..., k, :2] for k in (4, 61, 291))]
+    return np.stack(points, axis=-2).astype(np.float32)
+
+
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """Intersection over union of two boxes, xyxy px: 0 to 1."""
     w = float(min(a[2], b[2]) - max(a[0], b[0]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -46,3 +49,19 @@ def two_heads(head: NDArray[np.uint8]) -> NDArray[np.uint8]:
         frames[t, 40:280, x : x + 240] = head
         frames[t, y : y + 288, 346:634] = other
     return frames
+
+
+@pytest.fixture(scope="session")
+def recogniser(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A file of weights as they are published, but untrained: its path and SHA-256.
+
+    The published file holds a classifier's layer beside the network; so does this one.
+    """
+    import torch
+    from facenet_pytorch import InceptionResnetV1
+
+    torch.manual_seed(7)
+    state = InceptionResnetV1(pretrained=None, classify=True, num_classes=3).state_dict()
+    path = tmp_path_factory.mktemp("weights") / "recogniser.pt"
+    torch.save(state, path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()

@@ -51,6 +51,30 @@ def test_frames_without_a_face_however_small_give_nothing(detector, size):
     assert detector.detect_one(noise) == []
 
 
+def test_faces_that_are_known_are_not_found_again_and_hide_no_other(detector, two_heads):
+    large, small = detector.detect_one(two_heads[0])
+    (other,) = detector.detect_one(two_heads[0], known=[large.box])
+    assert iou(other.box, small.box) > 0.9
+    assert detector.detect_one(two_heads[0], known=[large.box, small.box]) == []
+
+
+def test_faces_are_those_that_the_package_of_the_networks_finds(detector, two_heads, portrait):
+    from facenet_pytorch import MTCNN
+
+    package = MTCNN(keep_all=True, min_face_size=40, device="cpu").eval()
+    tilted = cv2.warpAffine(portrait, cv2.getRotationMatrix2D((224, 125), 25, 0.7), (512, 400))
+    cut = np.ascontiguousarray(portrait[40:, 190:])  # half of the face is outside
+    for frame in (portrait, two_heads[0], tilted, cut):
+        boxes, scores, points = package.detect(frame, landmarks=True)
+        sure = scores >= 0.9
+        found = detector.detect_one(frame)
+        assert len(found) == sure.sum()
+        for box, five in zip(boxes[sure], points[sure], strict=True):
+            same = max(found, key=lambda d, box=box: iou(d.box, box))
+            assert iou(same.box, box) > 0.85
+            assert np.abs(same.points - five).max() < 0.06 * (box[3] - box[1])
+
+
 def test_frames_of_different_sizes_are_looked_at_one_by_one(portrait, head):
     faces = detect_faces([portrait, np.zeros((100, 100, 3), np.uint8), head])
     assert [len(f) for f in faces] == [1, 0, 1]

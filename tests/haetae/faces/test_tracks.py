@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import pickle
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from haetae.engine import Failed, InlineEngine, Step
-from haetae.errors import Rejected
+from haetae.errors import Rejected, UsageError
 from haetae.faces import regions
+from haetae.faces.detect import FaceDetector
 from haetae.faces.tracks import FollowFaces, load_mesh, mesh_bytes, name_tracks, save_mesh
 from haetae.lake import Lake
 from haetae.lake.schema import TABLES
@@ -77,11 +79,65 @@ def test_the_measures_of_a_track_are_those_of_its_face(step, clip_of, portrait, 
     assert row["roll_deg"] == pytest.approx(roll, abs=2)
     assert row["mouth_open"] == pytest.approx(float(regions.mouth_openness(portrait_mesh)), abs=0.05)
     assert row["size_px"] == pytest.approx(107, abs=4)
-    import cv2
 
     soft = cv2.GaussianBlur(portrait, (0, 0), 3)
     (blurred,) = step(clip_of(np.stack([soft] * 20)))
     assert blurred["blur"] < 0.3 * row["blur"]
+
+
+def test_the_five_points_are_where_the_detector_sees_them_in_every_frame(step, clip_of, two_heads):
+    rows = step(clip_of(two_heads[:20]))
+    for row in rows:
+        points = np.asarray(row["points"], np.float32)
+        assert points.shape == (20, 10)
+        five = points[10].reshape(5, 2)
+        seen = max(
+            FaceDetector().detect_one(two_heads[10]), key=lambda d: regions.iou(d.box, row["boxes"][10])
+        )
+        assert np.abs(five - seen.points).max() < 0.08 * row["size_px"]
+
+
+def test_exposure_tells_a_dark_face_from_a_burnt_out_one(step, clip_of, portrait):
+    levels = []
+    for change in (lambda x: x * 0.3, lambda x: x, lambda x: x * 1.2 + 40):
+        frames = np.stack([np.clip(change(portrait.astype(float)), 0, 255).astype(np.uint8)] * 16)
+        (row,) = step(clip_of(frames))
+        levels.append(row["exposure"])
+    assert levels[0] < 0.3 < levels[1] < 0.7 < levels[2]
+
+
+def test_every_face_of_a_picture_is_a_track_of_one_frame(step, lake, two_heads, tmp_path):
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), two_heads[0][..., ::-1])
+    picture = {"clip_id": "p", "batch": "b1", "kind": "image", "fps": 25.0, "n_frames": 1, "has_video": True}
+    rows = step(picture | {"blob_id": lake.put_blob(path, "png"), "identities": []})
+    assert [(r["first_frame"], r["last_frame"], len(r["boxes"]), r["found_fraction"]) for r in rows] == [
+        (0, 0, 1, 1.0),
+        (0, 0, 1, 1.0),
+    ]
+    assert load_mesh(lake.open_local(rows[0]["mesh_blob"]))[0].shape == (1, 478, 3)
+    cv2.imwrite(str(path), np.full((200, 200, 3), 90, np.uint8))
+    with pytest.raises(Rejected, match="no_face"):
+        step(picture | {"blob_id": lake.put_blob(path, "png")})
+
+
+def test_with_weights_every_track_has_an_embedding_of_unit_length(lake, clip_of, two_heads, recogniser):
+    weights, sha256 = recogniser
+    step = FollowFaces(lake_root=str(lake.root), embedding_weights=str(weights), embedding_sha256=sha256)
+    rows = pickle.loads(pickle.dumps(step))(clip_of(two_heads[:16]))
+    values = np.array([row["embedding"] for row in rows], np.float32)
+    assert values.shape == (2, 512)
+    assert np.allclose(np.linalg.norm(values, axis=1), 1, atol=1e-5)
+    assert step(clip_of(two_heads[:16])) == rows
+    assert [row["embedding"] for row in FollowFaces(str(lake.root))(clip_of(two_heads[:16]))] == [None, None]
+
+
+def test_wrong_weights_are_refused_before_any_clip_is_looked_at(lake, recogniser):
+    weights, _ = recogniser
+    with pytest.raises(UsageError, match="has the SHA-256"):
+        FollowFaces(str(lake.root), embedding_weights=str(weights), embedding_sha256="0" * 64)
+    with pytest.raises(UsageError, match="missing"):
+        FollowFaces(str(lake.root), embedding_weights=str(weights))
 
 
 def test_the_same_clip_gives_the_same_rows_and_the_same_mesh_bytes(lake, clip_of, two_heads):
