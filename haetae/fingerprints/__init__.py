@@ -1,0 +1,1 @@
+"""Finding the same clip again: hashes of its pictures and its sound, and how two clips are compared."""
