@@ -21,6 +21,7 @@ from haetae.voice.align import ALIGNER, align_words
 from haetae.voice.captions import Caption, parse
 from haetae.voice.espeak import VOICES
 from haetae.voice.level import RATE_HZ, rms_dbfs
+from haetae.voice.spoken import LanguageJudge
 from haetae.voice.tokens import tokenize
 from haetae.voice.words import Word, as_rows
 
@@ -36,7 +37,8 @@ class FindUtterances:
 
     A clip without sound or without speech has none. The text comes from the captions of the media file,
     words are timed by the embedded aligner in the languages it speaks. Captions that cannot be read, or that
-    hold nothing for a stretch, leave its text null; the stretch stays.
+    hold nothing for a stretch, leave its text null; the stretch stays. `spoken_language` is judged by the
+    text alone; `language` stays what the source declares.
 
     `vad_threshold`: probability from which sound counts as speech, 0 to 1. `min_speech_s`: shortest stretch.
     `merge_gap_s`: longest pause inside a stretch. `align`: whether words are timed.
@@ -55,15 +57,18 @@ class FindUtterances:
     num_cpus: ClassVar[float] = 1.0
     num_gpus: ClassVar[float] = 0.0
     _detector: SpeechDetector | None = field(init=False, default=None, repr=False, compare=False)
+    _judge: LanguageJudge | None = field(init=False, default=None, repr=False, compare=False)
     _lake: Any = field(init=False, default=None, repr=False, compare=False)
 
     def setup(self) -> None:
-        """Load the speech detector."""
+        """Load the speech detector and the language models."""
         from haetae.lake import Lake
 
         self._lake = Lake(self.lake_root)
         self._detector = SpeechDetector(self.vad_threshold, self.min_speech_s, self.merge_gap_s)
         self._detector.setup()
+        self._judge = LanguageJudge()
+        self._judge.setup()
 
     def __call__(self, row: Row) -> Sequence[Row]:
         """Find the utterances of one clip. Raises: what reading the clip raises."""
@@ -111,7 +116,9 @@ class FindUtterances:
         return by_duration(part), [[] for _ in part.regions]
 
     def _row(self, clip: Row, region: Region, text: str | None, words: list[Word], level: float) -> Row:
+        assert self._judge is not None
         start_s, end_s = round(region[0], 3), round(region[1], 3)
+        spoken = self._judge.spoken(text) if text else None
         return {
             "utterance_id": content_id(
                 "utterance", clip["clip_id"], round(1000 * start_s), round(1000 * end_s)
@@ -126,6 +133,8 @@ class FindUtterances:
             "text_source": clip.get("captions_kind") if text else None,
             "aligner": ALIGNER if words else None,
             "loudness_dbfs": round(level, 2),
+            "spoken_language": spoken.language if spoken else None,
+            "spoken_confidence": spoken.confidence if spoken else None,
         }
 
 

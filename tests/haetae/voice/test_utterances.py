@@ -121,6 +121,22 @@ def test_without_usable_captions_the_text_is_null_and_the_speech_stays(
     assert all(row["text"] is None and row["text_source"] is None and row["words"] == [] for row in rows)
 
 
+def test_the_language_of_the_text_is_judged_whatever_the_source_declares(lake: Lake, clip: MakeClip) -> None:
+    audio, _, two, second_at_s = talk()
+    second = (10 + second_at_s, 10 + second_at_s + two.duration_s)
+    said = srt((10.4, 12.9, ONE), (*second, "This one cannot make it lah."))
+    rows = run(lake, clip(audio, said, language="ms"), align=False)
+    assert [row["spoken_language"] for row in rows] == ["ko", "en-SG"]
+    assert all(0.5 < row["spoken_confidence"] <= 1.0 for row in rows)
+    assert [row["language"] for row in rows] == ["ms", "ms"]
+    silent = run(lake, clip(audio, srt((*second, "Lah"))), align=False)
+    assert (
+        [row["spoken_language"] for row in silent]
+        == [row["spoken_confidence"] for row in silent]
+        == [None, None]
+    )
+
+
 def test_a_clip_without_sound_or_speech_has_no_utterances(lake: Lake, clip: MakeClip) -> None:
     noise = (np.random.default_rng(0).standard_normal(48000) * 0.01).astype(np.float32)
     assert run(lake, clip(noise)) == []
@@ -193,8 +209,9 @@ def test_text_without_word_times_is_shared_by_duration() -> None:
 
 def test_the_step_modules_load_without_the_heavy_libraries() -> None:
     code = (
-        "import sys, haetae.voice.utterances, haetae.voice.cues, haetae.locales;"
-        "print([m for m in ('torch', 'librosa', 'scipy', 'silero_vad', 'mediapipe') if m in sys.modules])"
+        "import sys, haetae.voice.utterances, haetae.voice.cues, haetae.voice.signals, haetae.locales;"
+        "heavy = 'torch librosa scipy silero_vad mediapipe lingua pyloudnorm'.split();"
+        "print([m for m in heavy if m in sys.modules])"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
