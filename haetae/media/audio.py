@@ -51,7 +51,7 @@ def iter_audio(path: Path, rate_hz: int = RATE_HZ, *, max_s: float = MAX_AUDIO_S
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """The audio stream a player would choose, or None."""
     best = container.streams.best("audio")
-    return best if isinstance(best, AudioStream) else None
+    return best if isinstance(best, AudioStream) and best.codec_context is not None else None
 
 
 def level_db(path: Path, hop_s: float = 0.02) -> NDArray[np.float32]:

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cv2
 import ffmpeg
+import numpy as np
 
 from haetae.errors import Rejected, UsageError
 from haetae.lake import Lake
 from haetae.media.audio import RATE_HZ, audio_stream, level_db
 from haetae.media.encode import AUDIO_BITRATE, CRF, FPS, PRESET, aac, h264, mp4, to_bt709
 from haetae.media.ffmpeg import local, run
+from haetae.media.frames import iter_frames
 from haetae.media.opening import open_media, video_stream
 from haetae.media.probe import MediaInfo, probe
-from haetae.media.shots import HOP_S, Span, find_shots, plan_clips
+from haetae.media.shots import HOP_S, Span, find_shots, is_motionless, plan_clips
 from haetae.provenance.ids import content_id
 
 Row = dict[str, Any]
@@ -54,8 +58,10 @@ class CutAndNormalise:
     min_clip_s, max_clip_s: length of a clip, seconds; max must be at least twice min. min_media_s: shortest
     file that is kept whole although it is below min_clip_s. max_side_px: longer side of a clip, even; never
     enlarged. shot_threshold: see `shots.find_shots`. Shots below min_clip_s of a longer file are left out.
-    Raises, per row: Rejected `still_image`, `too_small`, `too_short`, `no_usable_shot`, `decode_failed`,
-    `timeout`.
+    max_static_s: longest video without any motion. A picture becomes a clip of one frame, a PNG; a file without
+    pictures becomes WAV clips.
+    Raises, per row: Rejected `too_small`, `too_short`, `no_usable_shot`, `no_motion`, `decode_failed`,
+    `too_large`, `timeout`.
     """
 
     lake_root: str
@@ -66,6 +72,7 @@ class CutAndNormalise:
     crf: int = CRF
     preset: str = PRESET
     shot_threshold: float = 15.0
+    max_static_s: float = 60.0
     timeout_s: float = 600.0
 
     stage: ClassVar[str] = "clips"
@@ -91,9 +98,12 @@ class CutAndNormalise:
     def __call__(self, row: Row) -> Sequence[Row]:
         assert self._lake is not None, "setup() was not called"
         deadline = time.monotonic() + self.timeout_s
-        if not row["has_video"] and not row["has_audio"]:
-            raise Rejected("still_image", f"{row['title']}: a picture that does not move and has no sound")
         path = self._lake.open_local(row["blob_id"])
+        if not row["has_video"] and not row["has_audio"]:
+            return [self._picture(path, row)]
+        if row["has_video"] and row["duration_s"] > self.max_static_s and is_motionless(path):
+            detail = f"{row['title']}: {row['duration_s']:.0f} s of one unmoving picture"
+            raise Rejected("no_motion", f"{detail}; ingest.max_static_s is {self.max_static_s:g}")
         spans = self._plan(path, row)
         return [self._make(path, row, span, deadline) for span in spans]
 
@@ -124,18 +134,51 @@ class CutAndNormalise:
             info = probe(made)
             _check(info, n, bool(row["has_video"]), bool(row["has_audio"]))
             blob_id = self._lake.put_blob(made, made.suffix)
+        return self._row(row, "video" if row["has_video"] else "audio", (start_ms, end_ms), n, size, blob_id)
+
+    def _picture(self, path: Path, row: Row) -> Row:
+        """A still image as a clip of one frame: upright, at most max_side_px, without loss."""
+        assert self._lake is not None
+        size = fitted_size(row["width"], row["height"], self.max_side_px)
+        with closing(iter_frames(path)) as frames:
+            picture = next(frames, None)
+        if picture is None:
+            raise Rejected("decode_failed", f"{row['title']}: no picture in it can be decoded")
+        if picture.shape[1::-1] != size:
+            larger = max(picture.shape[:2]) > self.max_side_px
+            picture = (
+                cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+                if larger
+                else (picture[: size[1], : size[0]])
+            )
+        done, png = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
+        if not done:
+            raise Rejected("decode_failed", f"{row['title']}: it could not be written as a PNG")
+        blob_id = self._lake.put_blob(png.tobytes(), "png")
+        return self._row(row, "image", (0, 1000 // FPS), 1, size, blob_id)
+
+    def _row(
+        self,
+        row: Row,
+        kind: str,
+        span_ms: tuple[int, int],
+        n: int,
+        size: tuple[int, int] | None,
+        blob_id: str,
+    ) -> Row:
         return {
             **{name: row[name] for name in COPIED},
-            "clip_id": content_id("clip", row["media_id"], start_ms, end_ms, self.profile),
-            "start_s": start_ms / 1000,
-            "end_s": end_ms / 1000,
+            "clip_id": content_id("clip", row["media_id"], *span_ms, self.profile),
+            "kind": kind,
+            "start_s": span_ms[0] / 1000,
+            "end_s": span_ms[1] / 1000,
             "duration_s": n / FPS,
             "blob_id": blob_id,
-            "fps": float(FPS) if row["has_video"] else None,
-            "n_frames": n if row["has_video"] else 0,
+            "fps": float(FPS) if size else None,
+            "n_frames": n if size else 0,
             "width": size[0] if size else None,
             "height": size[1] if size else None,
-            "has_video": row["has_video"],
+            "has_video": size is not None,
             "has_audio": row["has_audio"],
         }
 

@@ -1,6 +1,6 @@
-"""Fetching over http(s): yt-dlp as a library, with bounds, behind the egress guard.
+"""Fetching over http(s): yt-dlp as a library, with bounds and manners, behind the egress guard.
 
-What a fetched file is, and whether it is kept, is decided in `crawl`.
+What a fetched file is, and whether it is kept, is decided in `crawl`; what comes with it is in `companions`.
 """
 
 from __future__ import annotations
@@ -8,17 +8,27 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from haetae.errors import Rejected
+from haetae.media.addresses import host_of, same_item, without_secrets
+from haetae.media.companions import choose_captions, fetch_companions, origin_info
 from haetae.media.egress import Guard, guarded
 from haetae.media.ffmpeg import exe
+from haetae.media.hosts import Courtesy, Hosts, Manners
 from haetae.media.opening import MOVING_DEMUXERS
+from haetae.media.partial import SameVersion, keep_state_whole, prepare
+from haetae.media.robots import MAX_BYTES as ROBOTS_MAX_BYTES
+from haetae.media.robots import Answer, Robots
+from haetae.media.wire import bound, refusal_in, require_web
+from haetae.provenance.ids import content_id
+
+__all__ = ["DownloadLimits", "Downloaded", "Entry", "choose_captions", "download", "list_entries"]
 
 Info = Mapping[str, Any]
 PROTOCOLS = frozenset(
@@ -26,20 +36,28 @@ PROTOCOLS = frozenset(
 )
 """What is downloaded in this process, through sockets that the guard sees; the others start programs."""
 FORMAT = "bv*[height<=1080]+ba/b[height<=1080]/bv*+ba/b/ba"
-CAPTION_FORMATS = ("vtt", "srt")
-CAPTIONS_MAX_BYTES = 5 << 20
-CAPTION_LANGUAGES = {"ko": ("ko",), "en-SG": ("en-SG", "en"), "ms": ("ms",), "ta": ("ta",)}
+PAGE_MAX_BYTES = 16 << 20
+PIECE_BYTES = 64 << 10
 SOCKET_TIMEOUT_S = 20
+RETRIES_UNLESS_TOLD = 2
+NAMELESS = ("Generic", "HTML5")
+"""Extractors that make an id up from the address; it does not name the item."""
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A fetched file, and its subtitles where the origin has them in the wanted language."""
+    """A fetched file, with what the origin has beside it.
+
+    parts: the files that it was merged from, where it was. origin_info: see `companions.origin_info`.
+    """
 
     path: Path
     title: str
     captions: Path | None = None
     captions_kind: str | None = None
+    thumbnail: Path | None = None
+    origin_info: str | None = None
+    parts: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,57 +69,88 @@ class DownloadLimits:
     allowed_extractors: tuple[str, ...] = ("default",)
 
 
-def download(address: str, folder: Path, language: str, limits: DownloadLimits) -> Downloaded:
-    """Fetch the media behind one address into a folder.
+class Entry(NamedTuple):
+    """One media address at a site, and what names the item whatever its address is today."""
 
-    language: of the subtitles that are wanted, as in `sources.yaml`.
-    Raises: Rejected `bad_address`, `egress_refused`, `too_large`, `too_long`, `live_stream`,
-    `many_media`, `not_accepted`, `timeout`, `download_failed`.
+    address: str
+    name: str
+
+
+def download(
+    address: str,
+    folder: Path,
+    language: str,
+    limits: DownloadLimits,
+    manners: Manners | None = None,
+    *,
+    robots: bool = False,
+) -> Downloaded:
+    """Fetch the media behind one address into a folder, going on with what a cut-off try left there.
+
+    language: of the subtitles that are wanted, as in `sources.yaml`. manners: see `hosts`; None for a
+    host that is asked by nobody else. robots: whether robots.txt is asked about the address.
+    Raises: Rejected `bad_address`, `egress_refused`, `robots_disallowed`, `rate_limited`, `too_large`,
+    `too_long`, `live_stream`, `many_media`, `not_accepted`, `timeout`, `download_failed`.
     """
-    require_http(address)
+    require_web(address)
     bounds = _Bounds(limits)
     options = {
-        "outtmpl": {"default": str(folder / "media.%(ext)s")},
+        # The format is in the name, so that a try with another format does not go on with this one's bytes.
+        "outtmpl": {"default": str(folder / "media.%(format_id).40s.%(ext)s")},
         "format": FORMAT,
         "max_filesize": limits.max_bytes,
         "progress_hooks": [bounds.on_progress],
         "match_filter": bounds.on_info,
         "merge_output_format": "mkv",
+        "keepvideo": True,
     }
-    with _session(limits, options) as session:
+    prepare(folder)
+    with _visit(limits, options, manners) as visit:
+        session = visit.session
+        same = SameVersion(folder)
+        same.attach(session)
+        if robots:
+            visit.obey_robots(address)
         info = session.extract_info(address, download=False)
         info = _only_one(info)
         bounds.on_info(info)
+        same.is_on = True
         info = session.process_ie_result(info, download=True)
+        same.is_on = False
         path = _downloaded_file(info, folder, limits)
-        captions = _fetch_captions(session, info, folder, language)
-    return Downloaded(path, str(info.get("title") or path.name), *captions)
+        refused = len(visit.guard.refused)
+        beside = fetch_companions(session, info, folder, language)
+        # What a companion was refused is no fault of the medium.
+        del visit.guard.refused[refused:]
+        told = origin_info(session.sanitize_info(info), beside.left_out)
+    title = "".join(c for c in str(info.get("title") or path.name) if c.isprintable())[:500]
+    parts = tuple(sorted(p for p in folder.glob("media.*.f*.*") if p != path and p.suffix != ".part"))
+    return Downloaded(path, title, beside.captions, beside.captions_kind, beside.thumbnail, told, parts)
 
 
-def list_entries(address: str, limit: int, limits: DownloadLimits) -> list[str]:
-    """Addresses of the media on a page, in a feed or on a channel, newest as the site orders them.
+def list_entries(
+    address: str, limit: int, limits: DownloadLimits, manners: Manners | None = None
+) -> list[Entry]:
+    """The media on a page, in a feed or on a channel, newest as the site orders them.
 
-    Raises: as `download`.
+    With manners, robots.txt is asked about the page and the lists that it leads to. Raises: as `download`.
     """
-    require_http(address)
+    require_web(address)
     options = {"extract_flat": "in_playlist", "playlist_items": f"1:{limit}"}
-    with _session(limits, options) as session:
-        found = _entries(session, address, limit, depth=0)
-    return list(dict.fromkeys(found))[:limit]
+    with _visit(limits, options, manners) as visit:
+        found = _entries(visit, address, limit, depth=0)
+    once: dict[str, Entry] = {}
+    for entry in found:
+        once.setdefault(entry.name, entry)
+    return list(once.values())[:limit]
 
 
-def require_http(address: str) -> None:
-    """Raises: Rejected `bad_address` for anything that is not an http(s) address with a host."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Rejected("bad_address", f"only http and https addresses are fetched, not {parts.scheme}:")
-
-
-def _entries(session: Any, address: str, limit: int, depth: int) -> list[str]:
-    info = session.sanitize_info(session.extract_info(address, download=False))
+def _entries(visit: _Visit, address: str, limit: int, depth: int) -> list[Entry]:
+    visit.obey_robots(address)
+    info = visit.session.sanitize_info(visit.session.extract_info(address, download=False))
     if info.get("_type") not in ("playlist", "multi_video"):
-        return [address]
-    found: list[str] = []
+        return [Entry(address, name_of(info, address))]
+    found: list[Entry] = []
     for entry in info.get("entries") or []:
         if not entry or len(found) >= limit:
             continue
@@ -109,10 +158,18 @@ def _entries(session: Any, address: str, limit: int, depth: int) -> list[str]:
         if link is None:
             continue
         if depth == 0 and re.search(r"Tab|Playlist|Channel|User$", entry.get("ie_key") or ""):
-            found += _entries(session, link, limit - len(found), depth + 1)
+            found += _entries(visit, link, limit - len(found), depth + 1)
         else:
-            found.append(link)
+            found.append(Entry(link, name_of(entry, link)))
     return found
+
+
+def name_of(entry: Info, address: str) -> str:
+    """Extractor and id where yt-dlp knows them, else a hash of the address without its signature."""
+    extractor = str(entry.get("ie_key") or entry.get("extractor_key") or "")
+    if extractor and entry.get("id") and not extractor.startswith(NAMELESS):
+        return f"{extractor}:{entry['id']}"
+    return content_id("address", same_item(address))
 
 
 def _link_of(entry: Info) -> str | None:
@@ -154,9 +211,47 @@ class _Bounds:
                 raise Rejected("not_accepted", f"it is only offered over {protocol}")
 
 
+@dataclass
+class _Visit:
+    """One yt-dlp session behind the guard, with its manners."""
+
+    session: Any
+    guard: Guard
+    robots: Robots | None = None
+    _closed: set[str] = field(default_factory=set)
+
+    def obey_robots(self, address: str) -> None:
+        """Ask robots.txt about an address now, and about each redirect from it. Raises: `robots_disallowed`."""
+        if self.robots is not None:
+            self._closed.add(address)
+            self.robots.require(address)
+
+    def may_ask(self, asked: str, hop: str) -> None:
+        if self.robots is not None and asked in self._closed:
+            self.robots.require(hop)
+
+    def ask_robots(self, address: str) -> Answer:
+        from yt_dlp.networking.exceptions import HTTPError, TransportError
+
+        try:
+            answer = self.session.urlopen(address)
+            text = b""
+            while len(text) < ROBOTS_MAX_BYTES and (piece := answer.read(ROBOTS_MAX_BYTES - len(text))):
+                text += piece
+            answer.close()
+            if len(text) >= ROBOTS_MAX_BYTES:
+                # Half a rule would close or open more than the whole one.
+                text = text.rpartition(b"\n")[0]
+        except HTTPError as error:
+            return Answer(error.status)
+        except TransportError:
+            return Answer(0)
+        return Answer(answer.status, text.decode("utf-8-sig", "replace"))
+
+
 @contextmanager
-def _session(limits: DownloadLimits, options: dict[str, Any]) -> Iterator[Any]:
-    """A yt-dlp object behind the guard; its errors come out as Rejected."""
+def _visit(limits: DownloadLimits, options: dict[str, Any], manners: Manners | None) -> Iterator[_Visit]:
+    """A yt-dlp session behind the guard; its errors come out as Rejected."""
     # Read when yt_dlp is imported: plug-ins found on the path would be code that nobody chose to run.
     os.environ["YTDLP_NO_PLUGINS"] = "1"
     import yt_dlp
@@ -164,18 +259,33 @@ def _session(limits: DownloadLimits, options: dict[str, Any]) -> Iterator[Any]:
     from yt_dlp.utils import YoutubeDLError
 
     _keep_in_process()
-    everything = {**_common_options(limits), **options}
+    keep_state_whole()
+    everything = {**_common_options(limits, manners), **options}
+    deadline = time.monotonic() + limits.timeout_s
     with guarded(limits.allow_hosts) as guard:
         try:
             with yt_dlp.YoutubeDL(everything) as session:
-                _only_http(session)
-                yield session
+                media_bytes = max(limits.max_bytes, PAGE_MAX_BYTES)
+                bound(session, page_bytes=PAGE_MAX_BYTES, media_bytes=media_bytes, deadline=deadline)
+                visit = _Visit(session, guard)
+                if manners is None:
+                    yield visit
+                    return
+                courtesy = Courtesy(Hosts(manners), deadline, visit.may_ask)
+                visit.robots = Robots(courtesy.hosts, visit.ask_robots)
+                courtesy.spacing_s = visit.robots.delay_s
+                courtesy.attach(session)
+                try:
+                    yield visit
+                finally:
+                    courtesy.leave()
         except (YoutubeDLError, RequestError, OSError, ValueError) as error:
             raise _as_rejected(error, guard) from error
 
 
-def _common_options(limits: DownloadLimits) -> dict[str, Any]:
+def _common_options(limits: DownloadLimits, manners: Manners | None) -> dict[str, Any]:
     demuxers = ",".join(sorted(MOVING_DEMUXERS))
+    retries = RETRIES_UNLESS_TOLD if manners is None else manners.retries
     return {
         "quiet": True,
         "no_warnings": True,
@@ -187,15 +297,19 @@ def _common_options(limits: DownloadLimits) -> dict[str, Any]:
         "cachedir": False,
         "proxy": "",  # through a proxy the guard would see the proxy's address only
         "socket_timeout": SOCKET_TIMEOUT_S,
-        "retries": 2,
+        # For a body that breaks off; requests that fail are tried again by `hosts`.
+        "retries": retries,
         "extractor_retries": 1,
-        "fragment_retries": 2,
+        "fragment_retries": 0,
         "skip_unavailable_fragments": False,
         "concurrent_fragment_downloads": 1,
+        # What is read is on the disk soon, so a kill loses little; yt-dlp would take pieces of up to 4 MiB.
+        "buffersize": PIECE_BYTES,
+        "noresizebuffer": True,
         "hls_prefer_native": True,
         "fixup": "never",
         "updatetime": False,
-        "overwrites": True,
+        "http_headers": {"User-Agent": manners.user_agent} if manners else {},
         "restrictfilenames": True,
         "ffmpeg_location": exe(),
         "postprocessor_args": {
@@ -204,15 +318,6 @@ def _common_options(limits: DownloadLimits) -> dict[str, Any]:
             "merger+ffmpeg_o": ["-fflags", "+bitexact", "-map_metadata", "-1"],
         },
     }
-
-
-def _only_http(session: Any) -> None:
-    """Leave one request handler, and of its schemes http and https."""
-    director = session._request_director
-    for key in list(director.handlers):
-        if key != "Urllib":
-            director.handlers.pop(key).close()
-    director.handlers["Urllib"]._SUPPORTED_URL_SCHEMES = ("http", "https")
 
 
 def _keep_in_process() -> None:
@@ -249,67 +354,18 @@ def _downloaded_file(info: Info, folder: Path, limits: DownloadLimits) -> Path:
     return inside[0]
 
 
-def _fetch_captions(
-    session: Any, info: Info, folder: Path, language: str
-) -> tuple[Path, str] | tuple[None, None]:
-    """The best subtitles in the language, manual before automatic; media without them are fine."""
-    from yt_dlp.networking.exceptions import RequestError
-
-    for kind, key in (("manual", "subtitles"), ("automatic", "automatic_captions")):
-        track = choose_captions(info.get(key) or {}, language, automatic=kind == "automatic")
-        if track is None:
-            continue
-        try:
-            if track.get("data") is not None:
-                content = str(track["data"]).encode()
-            else:
-                require_http(track["url"])
-                content = session.urlopen(track["url"]).read(CAPTIONS_MAX_BYTES + 1)
-        except (Rejected, RequestError, OSError):
-            continue
-        if content and len(content) <= CAPTIONS_MAX_BYTES:
-            path = folder / f"captions.{track['ext']}"
-            path.write_bytes(content)
-            return path, kind
-    return None, None
-
-
-def choose_captions(tracks: Mapping[str, Sequence[Info]], language: str, *, automatic: bool) -> Info | None:
-    """The subtitle track in a source's language, in a format that is read here; None if there is none.
-
-    Automatic tracks named `<language>-orig` were heard; plain ones may be machine translations of speech
-    in another language, so they count only where the site offers no original at all.
-    """
-    codes = CAPTION_LANGUAGES.get(language, ())
-    originals = [name for name in tracks if name.endswith("-orig")]
-    for code in codes:
-        names = [name for name in tracks if name == code or name.lower().startswith(f"{code.lower()}-")]
-        if automatic and originals:
-            names = [name for name in names if name in originals]
-        for name in sorted(names, key=lambda n: (n != code, n)):
-            for wanted in CAPTION_FORMATS:
-                for track in tracks[name]:
-                    if track.get("ext") == wanted and track.get("protocol") in (None, "http", "https"):
-                        return track
-    return None
-
-
 def _as_rejected(error: Exception, guard: Guard) -> Rejected:
-    if guard.refused:
-        return Rejected("egress_refused", guard.refused[-1])
+    from yt_dlp.networking.exceptions import HTTPError
+
+    if (no := refusal_in(error) or guard.refusal) is not None:
+        return no
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, Rejected):
-            return cause
+        if isinstance(cause, HTTPError) and cause.status == 429:
+            host = host_of(cause.response.url)
+            return Rejected("rate_limited", f"{host} still asks to be left alone (status 429)")
         cause = cause.__cause__ or cause.__context__
-    return Rejected("download_failed", _without_secrets(str(error)))
-
-
-def _without_secrets(message: str) -> str:
-    """A yt-dlp message without the queries and credentials of addresses, and without its advice."""
-    message = message.split("; please report this issue", 1)[0]
-    message = re.sub(r"(https?://)[^/\s@]*@", r"\1", message)
-    return re.sub(r"(https?://[^\s?#]+)[?#]\S*", r"\1", message)[:500]
+    return Rejected("download_failed", without_secrets(str(error).split("; please report this issue", 1)[0]))
 
 
 class _Silent:

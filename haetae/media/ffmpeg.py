@@ -25,6 +25,8 @@ from haetae.errors import Rejected, UsageError
 GIB = 1 << 30
 MEMORY_BYTES = 4 * GIB
 """Address space one ffmpeg process may take; 1080p x264 on one thread stays below 1 GiB."""
+OUTPUT_BYTES = 2 * GIB
+"""Largest file that one job may write; a clip of 20 s stays far below."""
 QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
 ON_INPUT = ("-protocol_whitelist", "file,pipe,fd")
 """Options of every input: nothing that a file names can reach the network."""
@@ -76,17 +78,20 @@ def run(
     timeout_s: float,
     stdin: Iterable[bytes] | None = None,
     memory_bytes: int = MEMORY_BYTES,
+    output_bytes: int = OUTPUT_BYTES,
 ) -> str:
     """Run one job to its end and return what ffmpeg wrote to stderr.
 
     stdin: pieces piped to it, for an input named `pipe:0`; consumed while it runs.
     timeout_s: wall-clock and CPU limit in seconds; the whole process group is killed beyond it.
-    Raises: Rejected `timeout`; `decode_failed` with the last lines of stderr, on a non-zero exit.
+    memory_bytes, output_bytes: limits of its address space and of each file that it writes.
+    Raises: Rejected `timeout`; `too_large` for a file beyond its limit; `decode_failed` with the last lines of
+    stderr, on a non-zero exit.
     An exception raised by `stdin` itself ends ffmpeg and passes through.
     """
     args = command(stream)
     with tempfile.TemporaryFile() as log, _started(args, stdin is not None, log) as process:
-        _limit(process.pid, timeout_s, memory_bytes)
+        _limit(process.pid, timeout_s, memory_bytes, output_bytes)
         expired = threading.Event()
         alarm = threading.Timer(timeout_s, _kill, args=(process, expired))
         alarm.start()
@@ -101,6 +106,8 @@ def run(
     tail = _shortened(said)
     if expired.is_set() or code in (-signal.SIGXCPU, 128 + signal.SIGXCPU):
         raise Rejected("timeout", f"ffmpeg was ended after {timeout_s:g} s\n{tail}".rstrip())
+    if code in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ) or (code != 0 and "File too large" in said):
+        raise Rejected("too_large", f"ffmpeg would have written more than {output_bytes} bytes")
     if code != 0:
         raise Rejected("decode_failed", tail or f"ffmpeg ended with code {code}")
     return said
@@ -147,14 +154,15 @@ def _shortened(said: str) -> str:
     return "\n".join(line[:300] for line in lines)
 
 
-def _limit(pid: int, timeout_s: float, memory_bytes: int) -> None:
-    """Bound memory and CPU time from outside, so that no Python runs between fork and exec."""
+def _limit(pid: int, timeout_s: float, memory_bytes: int, output_bytes: int) -> None:
+    """Bound memory, CPU time and files from outside, so that no Python runs between fork and exec."""
     if not hasattr(resource, "prlimit"):
         return  # only Linux can limit another process; the wall-clock limit holds everywhere
     cpu_s = max(1, round(timeout_s))
     with contextlib.suppress(ProcessLookupError):
         resource.prlimit(pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (output_bytes, output_bytes))
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 

@@ -5,7 +5,7 @@ Cutting and frame-rate conversion live in `cut`; timing of variable-rate files i
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def read_frames(
     return np.stack(taken)
 
 
-def iter_frames(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Frame]:
+def iter_frames(path: Path, *, max_pixels: int = MAX_PIXELS) -> Generator[Frame]:
     """Decode a file frame by frame: uint8 [H, W, 3], RGB, as displayed. Raises: as `read_frames`."""
     return _frames(path, 0, max_pixels)
 

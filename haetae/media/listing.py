@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from haetae.errors import Rejected, UsageError
+from haetae.media.addresses import is_web, same_item
+from haetae.media.archives import INSIDE, is_archive, list_members
 from haetae.media.download import DownloadLimits, list_entries
-from haetae.provenance.ids import file_sha256
+from haetae.media.hosts import Manners
+from haetae.provenance.ids import content_id, file_sha256
 
 SIDECARS = frozenset({".srt", ".vtt", ".json", ".txt", ".csv", ".md", ".yaml", ".yml"})
-LISTING_TIMEOUT_S = 120.0
+LISTING_TIMEOUT_S = 300.0
 
 
 class Declared(Protocol):
@@ -32,37 +34,49 @@ class Declared(Protocol):
 
 @dataclass(frozen=True)
 class Found:
-    """One file or address at a source; `error` says why it will not be fetched, or could not be read."""
+    """One file or address at a source; `error` says why it will not be fetched, or could not be read.
+
+    name: what names an item of the web, whatever its address is today. container_sha256: of the archive
+    that holds it.
+    """
 
     uri: str
     sha256: str | None = None
     size_bytes: int | None = None
     error: str | None = None
+    name: str | None = None
+    container_sha256: str | None = None
 
 
-def discover(source: Declared, *, limit: int = 200, allow_hosts: tuple[str, ...] = ()) -> list[Found]:
+def discover(
+    source: Declared,
+    *,
+    limit: int = 200,
+    allow_hosts: tuple[str, ...] = (),
+    allowed_extractors: tuple[str, ...] = ("default",),
+    manners: Manners | None = None,
+) -> list[Found]:
     """List a source: the file; the media files of a folder, sorted; the entries of a page, feed or channel.
 
-    limit: most entries taken from a page, feed or channel; files of a folder are never left out.
-    allow_hosts: see `egress.Guard`. A site that cannot be listed gives one Found with its error.
+    An archive stands for the files in it, as `<archive>!/<member>`. limit: most entries taken from a page,
+    feed or channel; files of a folder are never left out. allow_hosts: see `egress.Guard`. manners: see
+    `hosts`; with them robots.txt is asked. A site that cannot be listed gives one Found with its error.
     Raises: UsageError for a kind that is not crawled.
     """
-    is_web = urlsplit(source.uri).scheme in ("http", "https")
+    if source.kind == "file" and is_web(source.uri):
+        return [Found(source.uri, name=content_id("address", same_item(source.uri)))]
     if source.kind == "file":
-        return [Found(source.uri)] if is_web else [_look_at(Path(source.uri))]
+        return list(_opened_up(_look_at(Path(source.uri))))
     if source.kind == "folder":
         return list(_walk(Path(source.uri)))
     if source.kind in ("page", "feed", "channel"):
-        return _list_site(source.uri, limit, allow_hosts)
+        limits = DownloadLimits(0, 0, LISTING_TIMEOUT_S, allow_hosts, allowed_extractors)
+        try:
+            entries = list_entries(source.uri, limit, limits, manners)
+        except Rejected as no:
+            return [Found(source.uri, error=str(no))]
+        return [Found(entry.address, name=entry.name) for entry in entries]
     raise UsageError(f"{source.uri}: sources of kind {source.kind} are not crawled; use `haetae import`")
-
-
-def _list_site(uri: str, limit: int, allow_hosts: tuple[str, ...]) -> list[Found]:
-    limits = DownloadLimits(0, 0, LISTING_TIMEOUT_S, allow_hosts)
-    try:
-        return [Found(address) for address in list_entries(uri, limit, limits)]
-    except Rejected as no:
-        return [Found(uri, error=str(no))]
 
 
 def _walk(folder: Path) -> Iterator[Found]:
@@ -83,9 +97,28 @@ def _walk(folder: Path) -> Iterator[Found]:
             found = _look_at(path, root)
             if Path(found.uri) not in seen:
                 seen.add(Path(found.uri))
-                yield found
+                yield from _opened_up(found)
     for error in unreadable:
         yield Found(str(error.filename), error=f"unreadable: {error.strerror}")
+
+
+def _opened_up(found: Found) -> Iterator[Found]:
+    """A file as it is; an archive as its members, with those that are refused and why."""
+    if found.error is not None or not is_archive(found.uri):
+        yield found
+        return
+    members, refusals = list_members(Path(found.uri))
+    inside = replace(found, sha256=None, size_bytes=None, container_sha256=found.sha256)
+    for member in members:
+        if Path(member.name).suffix.lower() not in SIDECARS:
+            address = f"{found.uri}{INSIDE}{member.name}"
+            yield replace(inside, uri=address, size_bytes=member.size_bytes)
+    for refusal in refusals:
+        error = f"{refusal.reason}: {refusal.detail}"
+        if refusal.name:
+            yield replace(inside, uri=f"{found.uri}{INSIDE}{refusal.name}", error=error)
+        else:
+            yield replace(found, error=error)
 
 
 def _look_at(path: Path, root: Path | None = None) -> Found:

@@ -92,7 +92,8 @@ def open_local(path: Path) -> Iterator[BinaryIO]:
 
 def video_stream(container: InputContainer) -> VideoStream | None:
     """The stream with the pictures, or None; cover art and thumbnails do not count."""
-    real = [s for s in container.streams.video if not is_attached_picture(s)]
+    # A stream of an unknown codec has no decoder, and none of its facts.
+    real = [s for s in container.streams.video if s.codec_context is not None and not is_attached_picture(s)]
     best = container.streams.best("video")
     return next((s for s in real if s is best), real[0] if real else None)
 

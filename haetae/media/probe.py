@@ -81,6 +81,10 @@ class MediaInfo:
     real_extension: str
     """Extension without dot that fits the content."""
     size_bytes: int
+    encoder: str | None
+    """What wrote the file, by its own tags; None where it does not say."""
+    bit_rate_bps: int | None
+    """Bits per second of the whole file; None for a still image."""
 
     @property
     def is_still(self) -> bool:
@@ -226,7 +230,18 @@ def _info(
         n_frames=pictures.packets if pictures else None,
         real_extension=real_extension(container.format.name, head, pictures is not None),
         size_bytes=size_bytes,
+        encoder=encoder_of(container, pictures.stream if pictures else None),
+        bit_rate_bps=round(8 * size_bytes / end_s) if end_s > 0 else None,
     )
+
+
+def encoder_of(container: InputContainer, stream: VideoStream | AudioStream | None) -> str | None:
+    """What the tags of a file and of its pictures say wrote it, at most 120 printable characters."""
+    tags = {name.lower(): value for name, value in {**container.metadata}.items()}
+    of_stream = {name.lower(): value for name, value in (stream.metadata if stream else {}).items()}
+    said = [of_stream.get("encoder"), tags.get("encoder"), tags.get("software"), tags.get("encoded_by")]
+    told = " / ".join(dict.fromkeys(one.strip() for one in said if one and one.strip()))
+    return "".join(c for c in told if c.isprintable())[:120] or None
 
 
 def frame_rate(times_s: list[float]) -> tuple[float | None, bool]:
@@ -272,7 +287,9 @@ def _read_packets(
     readings = {r.stream.index: r for r in (pictures, sound) if r is not None}
     try:
         for packet in container.demux(*[r.stream for r in readings.values()]):
-            reading = readings[packet.stream_index]
+            reading = readings.get(packet.stream_index)
+            if reading is None:
+                continue  # a damaged index can name further streams on the way
             reading.take(packet)
             if reading.end_s > limits.max_duration_s:
                 raise Rejected("too_long", f"{name}: longer than {limits.max_duration_s:g} s")

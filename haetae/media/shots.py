@@ -27,6 +27,9 @@ HOP_S = 0.02
 SHORTEST_SHOT_S = 0.4
 LOOK_WIDTH_PX = 160
 MAX_DAMAGED_SHARE = 0.05
+MOTION_LOOKS = 24
+MOTIONLESS = 4.0
+"""Largest change of a small block, 0 to 255, that encoding alone makes of an unmoving picture."""
 LONGEST_HOLD_S = 0.5
 ROOMY = 0.8
 """Pieces of a long shot are planned for this share of the longest allowed, so that there is room to look
@@ -73,6 +76,41 @@ def find_shots(path: Path, threshold: float) -> list[Span]:
         if times[cut] - starts[-1] >= SHORTEST_SHOT_S and end_s - times[cut] >= SHORTEST_SHOT_S:
             starts.append(times[cut])
     return [Span(a, b) for a, b in zip(starts, [*starts[1:], end_s], strict=True)]
+
+
+def is_motionless(path: Path, pictures: int = MOTION_LOOKS) -> bool:
+    """Whether pictures spread evenly over a video are all the same, but for what encoding changes.
+
+    Looks at so many places only, so that an hour of one picture is told in a moment; False where the file cannot
+    be searched.
+    """
+    try:
+        with open_media(path) as container:
+            stream = video_stream(container)
+            if stream is None or not container.duration:
+                return False
+            aspect, upright = pixel_aspect(stream), Orientation()
+            first: NDArray[np.float32] | None = None
+            for k in range(pictures):
+                container.seek((container.start_time or 0) + container.duration * k // pictures)
+                frame = next(container.decode(stream), None)
+                if frame is None:
+                    return False
+                look = displayed_rgb(frame, aspect, upright, LOOK_WIDTH_PX).astype(np.float32)
+                first = look if first is None else first
+                if look.shape != first.shape or _largest_change(look, first) > MOTIONLESS:
+                    return False
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
+def _largest_change(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """The largest change of the mean of 10 x 10 pixels, 0 to 255: noise averages out, a moving hand does not."""
+    change = np.abs(a - b).mean(axis=2)
+    high, wide = (side // 10 * 10 for side in change.shape)
+    blocks = change[:high, :wide].reshape(high // 10, 10, wide // 10, 10)
+    return float(blocks.mean(axis=(1, 3)).max()) if blocks.size else float(change.max())
 
 
 def _small_pictures(path: Path) -> Iterator[tuple[float, float, NDArray[np.uint8]]]:

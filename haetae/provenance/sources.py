@@ -6,6 +6,7 @@ Nothing is fetched here, and whether a source may be used for a purpose is decid
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +22,14 @@ Purpose = Literal["synthesis", "training", "benchmark", "release"]
 ALL_RIGHTS_RESERVED = "all-rights-reserved"
 _SPDX_ID = r"[A-Za-z0-9][A-Za-z0-9.+-]*"
 _SPDX = rf"^(all-rights-reserved|LicenseRef-[A-Za-z0-9.-]+|{_SPDX_ID}( (AND|OR|WITH) {_SPDX_ID})*)$"
+_NAMING = frozenset({"v", "list", "page", "p", "episode"})
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _FIXES = {
     "licence": "give an SPDX id such as CC-BY-4.0, or all-rights-reserved",
     "id": "use letters, digits, '.', '_' and '-', starting with a letter or digit",
     "kind": "use page, feed, channel, file, folder or dataset:<format>",
     "retention_until": "give a date such as 2027-12-31",
+    "every_h": "give the hours between two looks as a number above 0, such as 24",
 }
 
 
@@ -56,6 +60,8 @@ class Source(BaseModel):
     generator: str | None = None
     identities: tuple[str, ...] = ()
     retention_until: dt.date | None = None
+    every_h: float | None = Field(None, gt=0, le=24 * 366, allow_inf_nan=False)
+    """Hours between two looks at it by the sensor; None: at each of its ticks."""
 
     @field_validator("identities")
     @classmethod
@@ -92,13 +98,21 @@ class Source(BaseModel):
 
 
 def redact(uri: str) -> str:
-    """The address without credentials and without the values of its query, which may be signatures."""
+    """The address without credentials and without the values of its query, which may be signatures.
+
+    Values are shown of the few parameters that name a medium or a list and nothing else.
+    """
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
         return uri
     host = parts.netloc.rsplit("@", 1)[-1]
-    query = "&".join(f"{pair.split('=', 1)[0]}=…" for pair in parts.query.split("&") if pair)
+    query = "&".join(_redacted(pair) for pair in parts.query.split("&") if pair)
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+def _redacted(pair: str) -> str:
+    name, _, value = pair.partition("=")
+    return pair if name in _NAMING and _PLAIN_VALUE.fullmatch(value) else f"{name}=…"
 
 
 def identities_of(name: str, declared: tuple[str, ...] | list[str], *, kind: str = "folder") -> list[str]:

@@ -80,10 +80,10 @@ def _too_little(folder: Path) -> dict[str, str]:
     _zero_seconds(folder / "zero_seconds.mp4")
     _only_subtitles(folder / "only_subtitles.mp4")
     return {
-        "one_frame.mp4": "quarantine:still_image",
+        "one_frame.mp4": HANDLED,
         "blink.mp4": "quarantine:too_short",
-        "photo.jpg": "quarantine:still_image",
-        "photo.mp4": "quarantine:still_image",
+        "photo.jpg": HANDLED,
+        "photo.mp4": HANDLED,
         "no_samples.wav": "quarantine:zero_duration",
         "zero_seconds.mp4": "quarantine:zero_duration",
         "only_subtitles.mp4": "quarantine:no_streams",

@@ -22,7 +22,7 @@ from haetae.media.cut import CutAndNormalise
 from haetae.media.download import choose_captions
 from haetae.provenance.ids import file_sha256
 from haetae.provenance.sources import Source
-from tests.haetae.media.broken import ffmpeg, make, picture, sound, write_broken_files
+from tests.haetae.media.broken import ffmpeg, make, picture, sound
 
 
 def source(kind: str, uri: str | Path) -> Source:
@@ -51,7 +51,7 @@ def item(address: str | Path, **changes: Any) -> dict[str, Any]:
 
 
 def fetch(lake: Lake, row: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    step = Fetch(str(lake.root), **changes)
+    step = Fetch(str(lake.root), **{"requests_per_s": 1000.0, "retries": 1, "backoff_s": 0.01, **changes})
     step.setup()
     (media,) = step(row)
     return media
@@ -119,7 +119,7 @@ def web(tmp_path_factory):
     host = f"127.0.0.1:{server.server_address[1]}"
     enclosures = "".join(
         f"<item><title>{name}</title><guid>{name}</guid>"
-        f"<enclosure url='http://user:word@{host}/{name}.mp4?token=s3cr3t' type='video/mp4'/></item>"
+        f"<enclosure url='http://{host}/{name}.mp4?token=s3cr3t' type='video/mp4'/></item>"
         for name in "ab"
     )
     (folder / "feed.xml").write_text(
@@ -197,7 +197,7 @@ def test_a_page_a_feed_and_a_file_address_are_listed(web):
         "b.mp4",
     ]
     feed = discover(source("feed", f"{web.base}/feed.xml"), **allow)
-    assert [f.uri for f in feed] == [f"http://user:word@{web.host}/{n}.mp4?token=s3cr3t" for n in "ab"]
+    assert [f.uri for f in feed] == [f"{web.base}/{n}.mp4?token=s3cr3t" for n in "ab"]
     assert len(discover(source("feed", f"{web.base}/feed.xml"), limit=1, **allow)) == 1
     assert [f.uri for f in discover(source("file", f"{web.base}/a.mp4"), **allow)] == [f"{web.base}/a.mp4"]
 
@@ -276,10 +276,10 @@ def test_a_refused_file_leaves_nothing_in_the_lake(tmp_path, lake):
 
 
 @pytest.mark.slow
-def test_every_broken_file_ends_as_foretold_and_the_rest_of_the_batch_goes_on(tmp_path, lake):
+def test_every_broken_file_ends_as_foretold_and_the_rest_of_the_batch_goes_on(broken, lake):
     """Listing, fetching and cutting the whole collection, as a run does it."""
-    outcome = write_broken_files(tmp_path / "broken")
-    found = discover(source("folder", tmp_path / "broken"))
+    folder, outcome = broken
+    found = discover(source("folder", folder))
     assert {Path(f.uri).name for f in found} == set(outcome)
     engine = InlineEngine()
     items = [item(f.uri, sha256=f.sha256) for f in found]
@@ -312,12 +312,14 @@ def test_what_is_secret_in_an_address_stays_out_of_the_row(web, lake):
     media = fetch(lake, item(found.uri, uri="given redacted", item_id="i"), allow_hosts=(web.host,))
     assert "/a.mp4?token=s3cr3t" in web.asked
     assert "s3cr3t" not in str(media)
-    assert "word" not in str(media)
-    with pytest.raises(Rejected) as no:
-        fetch(lake, item(f"http://user:word@{web.host}/missing.mp4?token=s3cr3t"), allow_hosts=(web.host,))
-    assert no.value.reason == "download_failed"
-    assert "s3cr3t" not in str(no.value)
-    assert "word" not in str(no.value)
+    for address, reason in (
+        (f"{web.base}/missing.mp4?token=s3cr3t", "download_failed"),
+        (f"http://user:s3cr3t@{web.host}/a.mp4", "bad_address"),
+    ):
+        with pytest.raises(Rejected) as no:
+            fetch(lake, item(address), allow_hosts=(web.host,))
+        assert no.value.reason == reason
+        assert "s3cr3t" not in str(no.value)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +327,7 @@ def test_what_is_secret_in_an_address_stays_out_of_the_row(web, lake):
     [
         ("/to-metadata", "egress_refused"),
         ("/to-inside", "egress_refused"),
-        ("/to-file", "download_failed"),
+        ("/to-file", "bad_address"),
         ("/missing.mp4", "download_failed"),
         ("/two.html", "many_media"),
     ],
@@ -388,7 +390,7 @@ def test_a_segmented_stream_is_fetched_whole_and_merged_to_the_same_bytes_each_t
 
 @pytest.mark.parametrize(
     ("segment", "reason"),
-    [("http://169.254.169.254/a.ts", "egress_refused"), ("file:///etc/passwd", "download_failed")],
+    [("http://169.254.169.254/a.ts", "egress_refused"), ("file:///etc/passwd", "bad_address")],
 )
 def test_a_stream_whose_segments_point_inside_is_refused(web, lake, segment, reason):
     playlist = web.folder / "evil.m3u8"

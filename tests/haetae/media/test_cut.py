@@ -7,6 +7,7 @@ import hashlib
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from haetae.engine import InlineEngine, PoolEngine, split_results
 from haetae.errors import Rejected, UsageError
@@ -274,10 +275,37 @@ def test_short_files_become_one_clip_or_are_too_short(lake, media_row, tmp_path,
             cutter(lake)(row)
 
 
-def test_still_images_are_rejected(lake, media_row, tmp_path):
-    make(tmp_path / "photo.png", picture("160x120", 1), "-frames:v", "1")
-    with pytest.raises(Rejected, match="still_image"):
-        cutter(lake)(media_row(tmp_path / "photo.png"))
+def test_a_picture_becomes_a_clip_of_one_frame_and_loses_nothing(lake, media_row, tmp_path):
+    make(tmp_path / "photo.png", picture("161x120", 1), "-frames:v", "1")
+    (clip,) = cutter(lake)(media_row(tmp_path / "photo.png"))
+    assert (clip["kind"], clip["n_frames"], clip["fps"]) == ("image", 1, 25.0)
+    assert (clip["start_s"], clip["end_s"], clip["duration_s"]) == (0.0, 0.04, 0.04)
+    assert (clip["has_video"], clip["has_audio"]) == (True, False)
+    (kept,) = read_frames(lake.open_local(clip["blob_id"]))
+    (given,) = read_frames(tmp_path / "photo.png")
+    assert clip["blob_id"].endswith(".png")
+    np.testing.assert_array_equal(kept, given[:, :160])
+
+
+def test_a_picture_is_turned_upright_and_scaled_down(lake, media_row, tmp_path):
+    upright = np.zeros((400, 200, 3), np.uint8)
+    upright[:100] = (250, 20, 20)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # it was taken with the camera on its side
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "side.jpg", exif=exif, quality=95)
+    (clip,) = cutter(lake, max_side_px=256)(media_row(tmp_path / "side.jpg"))
+    assert (clip["width"], clip["height"]) == (128, 256)
+    (kept,) = read_frames(lake.open_local(clip["blob_id"]))
+    assert kept[:50, :, 0].mean() > 200 > 60 > kept[80:].mean()
+
+
+def test_a_long_film_of_one_unmoving_picture_is_refused_and_a_talking_one_is_not(lake, media_row, tmp_path):
+    for name, drawn in (("unmoving.mp4", "smptebars"), ("moving.mp4", "testsrc")):
+        make(tmp_path / name, ["-f", "lavfi", "-i", f"{drawn}=s=160x120:r=5:d=70"], "-g", "25")
+    with pytest.raises(Rejected, match=r"no_motion.*one unmoving picture"):
+        cutter(lake)(media_row(tmp_path / "unmoving.mp4"))
+    assert len(cutter(lake)(media_row(tmp_path / "moving.mp4"))) >= 7
+    assert cutter(lake, max_static_s=80)(media_row(tmp_path / "unmoving.mp4"))
 
 
 def test_damage_in_the_middle_is_told(lake, media_row, tmp_path):
@@ -306,12 +334,12 @@ def test_a_deadline_ends_the_step(lake, media_row, film):
 
 def test_it_runs_in_worker_processes(lake, media_row, film, tmp_path):
     good = media_row(film("film.mp4", 25, SHOTS_S, *KINDS["film.mp4"][1]))
-    make(tmp_path / "photo.png", picture("160x120", 1), "-frames:v", "1")
-    still = media_row(tmp_path / "photo.png")
+    make(tmp_path / "blink.mp4", picture("160x120", 0.4))
+    short = media_row(tmp_path / "blink.mp4")
     engine = PoolEngine(workers=1)
     try:
-        rows, failed = split_results(engine.map_rows(CutAndNormalise(str(lake.root)), [good, still]))
+        rows, failed = split_results(engine.map_rows(CutAndNormalise(str(lake.root)), [good, short]))
     finally:
         engine.close()
     assert len(rows) == 3
-    assert [(f.item_id, f.stage, f.reason) for f in failed] == [(still["media_id"], "clips", "still_image")]
+    assert [(f.item_id, f.stage, f.reason) for f in failed] == [(short["media_id"], "clips", "too_short")]

@@ -81,6 +81,14 @@ def test_a_job_that_wants_more_memory_than_allowed_fails_alone():
         run(ffmpeg.output(huge, "pipe:1", format="null"), timeout_s=20, memory_bytes=200 << 20)
 
 
+def test_a_job_that_writes_too_much_is_ended(tmp_path):
+    noise = ffmpeg.input("testsrc2=s=640x480:r=25:d=20", format="lavfi")
+    job = ffmpeg.output(noise, local(tmp_path / "big.avi"), vcodec="rawvideo")
+    with pytest.raises(Rejected, match="too_large"):
+        run(job, timeout_s=20, output_bytes=1 << 20)
+    assert (tmp_path / "big.avi").stat().st_size <= 1 << 20
+
+
 def test_an_error_in_the_frames_passes_through_and_leaves_no_process(tmp_path):
     def broken() -> Iterator[bytes]:
         yield bytes(64 * 64 * 3)
