@@ -12,6 +12,7 @@ from typing import Any
 from haetae.dataset.prepare import streams_of
 from haetae.engine import Failed
 from haetae.lake import Lake
+from haetae.media.manifest import forbids_training
 from haetae.params import Params
 from haetae.provenance.policy import may_use, purpose_of
 
@@ -57,10 +58,13 @@ def _everything(lake: Lake, clips: dict[str, Row]) -> list[tuple[str, str, Row, 
 
 
 def _overall(verdicts: dict[str, str | None], clip: Row, fake: Row | None) -> str:
-    if fake is not None or clip["declared_verdict"] == "fake" or "fake" in verdicts.values():
+    if fake is not None or "fake" in verdicts.values():
         return "fake"
     known = [verdict for verdict in verdicts.values() if verdict is not None]
-    return "real" if known and all(verdict == "real" for verdict in known) else "unknown"
+    if known and all(verdict == "real" for verdict in known):
+        # Also a stretch of a partly changed file that no change reaches into.
+        return "real"
+    return "fake" if clip["declared_verdict"] == "fake" else "unknown"
 
 
 class _Context:
@@ -69,10 +73,13 @@ class _Context:
     def __init__(self, lake: Lake, params: Params, today: dt.date) -> None:
         self._groups = {row["clip_id"]: row for row in lake.rows("groups")}
         self._sources = {row["source_id"]: row for row in lake.rows("sources")}
-        self._trainable = {row["media_id"]: row["training_allowed"] for row in lake.rows("media")}
+        media = lake.rows("media")
+        self._trainable = {row["media_id"]: row["training_allowed"] for row in media}
+        self._forbidden = {row["media_id"] for row in media if forbids_training(row["c2pa"])}
         self._faces = Counter(row["clip_id"] for row in lake.rows("tracks"))
         self._unsound = {(row["asset"], row["partition"]) for row in lake.rows("checks") if not row["passed"]}
         self._compression = f"h264-crf{params.ingest.crf}"
+        self._stills = params.dataset.stills
         self._today = today
 
     def refusal(self, clip: Row, fake: Row | None, verdict: str, labelled: bool) -> tuple[str, str] | None:
@@ -85,6 +92,10 @@ class _Context:
             return "failed_check", f"the check of {', '.join(unsound)} failed"
         if not labelled:
             return "not_labelled", "its labels are not there yet"
+        if clip["media_id"] in self._forbidden:
+            return "training_forbidden", "a manifest in the file forbids training; see media.c2pa"
+        if clip["kind"] == "image" and not self._stills:
+            return "single_picture", "single pictures are no samples; see dataset.stills"
         if group is None:
             return "no_split", "its clip would tie two splits together"
         if verdict == "unknown":
@@ -97,7 +108,7 @@ class _Context:
                 f"split {group['split']} needs purpose {purpose}: {', '.join(allowed.reasons)}",
             )
         if purpose == "training" and not self._trainable.get(clip["media_id"], False):
-            return "training_forbidden", "the source or a manifest in the file forbids training"
+            return "training_forbidden", "its source does not allow training"
         return None
 
     def row(

@@ -16,9 +16,11 @@ Row = dict[str, Any]
 
 FRACTIONS: Mapping[str, float] = {"train": 0.5, "val": 0.2, "test": 0.3}
 SPLITS = tuple(FRACTIONS)
+STRONGEST_FIRST = ("test", "val", "train")
+"""What a linked set gets that data sets put into several splits: a benchmark stays what it is."""
 
 
-class _Forest:
+class Forest:
     """Disjoint sets of keys; the root of a set is its smallest key, whatever the order of unions."""
 
     def __init__(self) -> None:
@@ -55,13 +57,15 @@ def assign_groups(
 ) -> list[Row]:
     """Link clips that share a key and give every linked set one split.
 
-    clips: rows with clip_id, keys (such as `identity:x`, `media:y`; never empty) and language.
+    clips: rows with clip_id, keys (such as `identity:x`, `media:y`; never empty), language and, where a data
+    set gives one, `official`: the split that its linked set gets; of several the first of STRONGEST_FIRST.
     known: rows with keys, group_id, split and, where known, language: groups keep split and name.
     fractions: share of the groups of each language wanted in each split.
 
     Returns one row per clip, sorted by clip_id: clip_id, group_id, keys (sorted), split, reason.
     `split` is None with reason `bridges_splits` where a clip would tie groups of different splits
-    together; all other clips of the batch are placed as if it had not come. A new set that touches
+    together, and with `official_split_taken` where its linked set is already in another split than the official
+    one; all other clips of the batch are placed as if it had not come. A new set that touches
     a known group takes that group's name and split; any other is named by its smallest key and goes,
     in the order of the hash of its name, to the split that its language lacks most. The result does
     not depend on the order of the rows.
@@ -72,9 +76,10 @@ def assign_groups(
     past = _read_known(known)
     keys = {clip["clip_id"]: sorted(set(clip["keys"])) for clip in clips}
     language = {clip["clip_id"]: str(clip["language"]) for clip in clips}
+    official = {clip["clip_id"]: clip["official"] for clip in clips if clip.get("official")}
     bridges = {clip_id for clip_id, ks in keys.items() if len(_splits_touched(ks, past)) > 1}
 
-    forest = _Forest()
+    forest = Forest()
     for group_keys in _keys_by_group(past).values():
         forest.join(group_keys)
     for clip_id, ks in keys.items():
@@ -93,12 +98,22 @@ def assign_groups(
         if len(splits) > 1:
             rows += [_row(c, name, keys[c], None, "bridges_splits") for c in ids]
         elif linked:
-            rows += [_row(c, min(linked), keys[c], splits.copy().pop(), None) for c in ids]
+            rows += [_joined(c, min(linked), keys[c], min(splits), official.get(c)) for c in ids]
+        elif wanted := {official[c] for c in ids if c in official}:
+            split = next(one for one in STRONGEST_FIRST if one in wanted)
+            rows += [_joined(c, name, keys[c], split, official.get(c)) for c in ids]
         else:
             fresh[name] = _main_language(language[c] for c in ids)
     placed = _place(fresh, _known_counts(past), fractions)
     rows += [_row(c, name, keys[c], split, None) for name, split in placed.items() for c in members[name]]
     return sorted(rows, key=lambda row: row["clip_id"])
+
+
+def _joined(clip_id: str, group_id: str, keys: list[str], split: str, official: str | None) -> Row:
+    """A clip of a set whose split is fixed; left out where its data set puts it into another one."""
+    if official not in (None, split):
+        return _row(clip_id, group_id, keys, None, "official_split_taken")
+    return _row(clip_id, group_id, keys, split, None)
 
 
 def _row(clip_id: str, group_id: str, keys: list[str], split: str | None, reason: str | None) -> Row:

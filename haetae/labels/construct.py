@@ -30,7 +30,7 @@ def label_original(clip: Mapping[str, Any], source: Mapping[str, Any], now: dt.d
     declared = clip["declared_verdict"]
     verdict = declared if declared == "real" or len(modalities) == 1 else "unknown"
     return [
-        _row(
+        label_row(
             clip["clip_id"],
             clip["batch"],
             modality,
@@ -66,7 +66,7 @@ def label_fake(
             "author": fake["generator"],
             "now": now,
         }
-        one = _row(
+        one = label_row(
             fake["fake_id"],
             fake["batch"],
             modality,
@@ -120,7 +120,7 @@ def _face(
 ) -> Row:
     if verdict == "fake" and track["track_id"] == fake["track_id"]:
         mine = [region for region in boxes if region["track_id"] == track["track_id"]]
-        return _row(
+        return label_row(
             fake["fake_id"],
             fake["batch"],
             "video",
@@ -132,7 +132,9 @@ def _face(
             **common,
         )
     real = captions("real", {})
-    return _row(fake["fake_id"], fake["batch"], "video", track["track_id"], "real", captions=real, **common)
+    return label_row(
+        fake["fake_id"], fake["batch"], "video", track["track_id"], "real", captions=real, **common
+    )
 
 
 def _caption_kind(modality: str, verdict: str, changed: set[str]) -> CaptionKind:
@@ -151,7 +153,7 @@ def _extent(segments: Sequence[Mapping[str, Any]]) -> Row:
     return {"start_s": start_s, "end_s": end_s}
 
 
-def _row(
+def label_row(
     sample_id: str,
     batch: str,
     modality: str,
@@ -165,6 +167,7 @@ def _row(
     boxes: Sequence[Row] = (),
     captions: Mapping[str, str] | None = None,
 ) -> Row:
+    """A row of `labels` that is certain of what it states."""
     return {
         "sample_id": sample_id,
         "batch": batch,
