@@ -15,6 +15,7 @@ from assets.stage import OWNERS, Stage, column_schema, head_table
 from haetae.engine import Engine, Failed
 from haetae.lake import Lake
 from haetae.media.crawl import Fetch
+from haetae.media.imported import with_statements
 from haetae.media.intake import SourcesFiles, declare_sources, fetch_rows
 from haetae.params import Params
 from haetae.provenance.sources import load_sources
@@ -27,6 +28,16 @@ items = dg.AssetSpec(
     owners=OWNERS,
     kinds={"parquet"},
     metadata={"dagster/column_schema": column_schema("items")},
+)
+
+imports = dg.AssetSpec(
+    "imports",
+    description="What public data sets state of the items of a batch; empty for batches that were crawled.",
+    partitions_def=batch,
+    group_name="crawl",
+    owners=OWNERS,
+    kinds={"parquet"},
+    metadata={"dagster/column_schema": column_schema("imports")},
 )
 
 
@@ -70,6 +81,7 @@ def sources(
 def media(
     context: dg.AssetExecutionContext,
     items: pa.Table,
+    imports: pa.Table,
     lake: dg.ResourceParam[Lake],
     params: dg.ResourceParam[Params],
     engine: dg.ResourceParam[Engine],
@@ -77,7 +89,9 @@ def media(
     """Fetch every item of the batch: yt-dlp for http(s), copies for files (one item in, one file out)."""
     stage = Stage(context, lake, params, engine)
     step = Fetch(lake_root=lake.root, **fetch_limits(params))
-    rows, failed = stage.map(step, fetch_rows(lake, stage.partition[0]))
+    root_of = {row["source_id"]: row["uri"] for row in lake.rows("sources")}
+    wanted = with_statements(fetch_rows(lake, stage.partition[0]), imports.to_pylist(), root_of)
+    rows, failed = stage.map(step, wanted)
     rows, twice = _first_of_each(lake, rows, stage.partition[0])
     edges = [(row["source_id"], row["media_id"], "crawled_from") for row in rows]
     by_source = Counter(f"from {row['source_id']}" for row in rows)
@@ -93,6 +107,10 @@ def fetch_limits(params: Params) -> dict[str, Any]:
         "allow_hosts": crawl.allow_hosts,
         "allowed_extractors": crawl.allowed_extractors,
         "timeout_s": crawl.timeout_s,
+        "requests_per_s": crawl.requests_per_s,
+        "per_host": crawl.per_host,
+        "retries": crawl.retries,
+        "max_wait_s": crawl.max_wait_s,
     }
 
 

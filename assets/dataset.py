@@ -21,7 +21,7 @@ from haetae.params import Params
 
 
 @dg.asset(
-    deps=["clips", "fakes", "labels", "original_labels", "groups", "tracks", "sources"],
+    deps=["media", "clips", "fakes", "labels", "original_labels", "groups", "tracks", "sources"],
     group_name="dataset",
     owners=OWNERS,
     kinds={"parquet"},

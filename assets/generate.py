@@ -19,9 +19,11 @@ from generators.make import MakeFakes
 from generators.plan import plan
 from generators.protocol import Card
 from generators.registry import find
+from haetae.dataset.official import checked_splits, keys_of
 from haetae.dataset.split import assign_groups
 from haetae.engine import Engine, Failed, Row
 from haetae.lake import Lake
+from haetae.media.manifest import forbids_training
 from haetae.params import Params
 from haetae.provenance.ids import seed_of
 from haetae.provenance.ledger import Ledger
@@ -41,11 +43,14 @@ PASSED_OVER = "passed over: "
 )
 def groups(
     context: dg.AssetExecutionContext,
+    media: pa.Table,
     clips: pa.Table,
+    imports: pa.Table,
+    duplicates: pa.Table,
     lake: dg.ResourceParam[Lake],
     params: dg.ResourceParam[Params],
 ) -> dg.MaterializeResult:
-    """Link clips by person and media file, and give every linked group its split for good (one clip, one row)."""
+    """Link clips by person, file, pair and likeness, and give every group its split for good (one clip, one row)."""
     stage = Stage(context, lake, params)
     key = stage.partition[0]
     language = {row["clip_id"]: row["language"] for row in lake.rows("clips")}
@@ -54,18 +59,12 @@ def groups(
         for row in lake.rows("groups")
         if row["batch"] != key
     ]
-    linked = [
-        {
-            "clip_id": row["clip_id"],
-            "language": row["language"],
-            "keys": [f"media:{row['media_id']}", *(f"identity:{name}" for name in row["identities"])],
-        }
-        for row in clips.to_pylist()
-    ]
+    links = Links(lake, media, imports, duplicates, official=params.dataset.official_splits)
+    linked, failed = links.of(clips.to_pylist())
     knobs = params.dataset
     placed = assign_groups(linked, known, {"train": knobs.train, "val": knobs.val, "test": knobs.test})
-    failed = [
-        Failed(row["clip_id"], "groups", "bridges_splits", str(row["reason"]))
+    failed += [
+        Failed(row["clip_id"], "groups", str(row["reason"]), f"linked by {', '.join(row['keys'][:5])}")
         for row in placed
         if not row["split"]
     ]
@@ -75,6 +74,54 @@ def groups(
         if row["split"]
     ]
     return stage.commit(rows, failed=failed, metadata=Counter(f"clips in {row['split']}" for row in rows))
+
+
+class Links:
+    """What ties the clips of a batch to other clips, and the official splits they come with."""
+
+    def __init__(
+        self, lake: Lake, media: pa.Table, imports: pa.Table, duplicates: pa.Table, *, official: bool
+    ) -> None:
+        self._item_of = {row["media_id"]: row["item_id"] for row in media.to_pylist()}
+        self._stated = {row["item_id"]: row for row in imports.to_pylist()}
+        self._media_of = {row["clip_id"]: row["media_id"] for row in lake.rows("clips")}
+        self._copies: dict[str, set[str]] = defaultdict(set)
+        for pair in duplicates.to_pylist():
+            self._copies[pair["clip_id"]].add(pair["other_id"])
+        sources = {row["source_id"] for row in self._stated.values()}
+        of_data_sets = (
+            [row for row in lake.rows("imports") if row["source_id"] in sources] if official else []
+        )
+        self._splits = checked_splits(of_data_sets)
+
+    def of(self, clips: list[Row]) -> tuple[list[Row], list[Failed]]:
+        """Input of `assign_groups`, and clips that their data set's own splits rule out."""
+        linked: list[Row] = []
+        left_out: list[Failed] = []
+        for clip in clips:
+            item = self._item_of[clip["media_id"]]
+            split, reason = self._splits.get(item, (None, None))
+            if reason:
+                left_out.append(Failed(clip["clip_id"], "groups", "official_split_leaks", reason))
+            else:
+                linked.append(
+                    {
+                        "clip_id": clip["clip_id"],
+                        "language": clip["language"],
+                        "keys": self._keys(clip, item),
+                        "official": split,
+                    }
+                )
+        return linked, left_out
+
+    def _keys(self, clip: Row, item: str) -> list[str]:
+        keys = [f"media:{clip['media_id']}", *(f"identity:{name}" for name in clip["identities"])]
+        keys += [
+            f"media:{self._media_of[other]}"
+            for other in self._copies[clip["clip_id"]]
+            if other in self._media_of
+        ]
+        return [*keys, *(keys_of(self._stated[item]) if item in self._stated else ())]
 
 
 @dg.asset(
@@ -88,6 +135,7 @@ def groups(
 )
 def fakes(
     context: dg.AssetExecutionContext,
+    media: pa.Table,
     clips: pa.Table,
     tracks: pa.Table,
     utterances: pa.Table,
@@ -100,7 +148,7 @@ def fakes(
     """Let one generator work on every clip that it may and can change (one clip in, at most one fake out)."""
     stage = Stage(context, lake, params, engine)
     key, generator = stage.partition
-    desk = Desk(lake, params, find(generator).card, key, clips, tracks, utterances, groups, sources)
+    desk = Desk(lake, params, find(generator).card, key, media, clips, tracks, utterances, groups, sources)
     requests, passed_over = desk.requests()
     knobs = params.generate
     step = MakeFakes(
@@ -122,6 +170,7 @@ class Desk:
         params: Params,
         card: Card,
         batch_key: str,
+        media: pa.Table,
         clips: pa.Table,
         tracks: pa.Table,
         utterances: pa.Table,
@@ -136,6 +185,7 @@ class Desk:
         self._utterances = _by_clip(utterances)
         self._split: dict[str, str] = {row["clip_id"]: row["split"] for row in groups.to_pylist()}
         self._sources = {row["source_id"]: row for row in sources.to_pylist()}
+        self._forbidden = {row["media_id"] for row in media.to_pylist() if forbids_training(row["c2pa"])}
         self._ledger = Ledger(lake.local_path("ledger.jsonl"))
 
     def requests(self) -> tuple[list[Row], Counter[str]]:
@@ -173,8 +223,12 @@ class Desk:
     def _not_a_target(self, clip: Row, usable: set[str]) -> str | None:
         if clip["source_id"] not in usable:
             return "refused_by_policy"
+        if clip["media_id"] in self._forbidden:
+            return "forbidden_by_manifest"
         if clip["declared_verdict"] != "real":
             return "not_declared_real"
+        if clip["kind"] == "image":
+            return "still_image"
         if clip["clip_id"] not in self._split:
             return "no_split"
         return None

@@ -9,8 +9,10 @@ import pyarrow as pa
 from assets.partitions import batch, batch_by_generator, when_parents_are_complete
 from assets.recipes import RECIPES
 from assets.stage import OWNERS, Stage
-from haetae.engine import Row
+from haetae.engine import Engine, Row
 from haetae.labels.construct import label_fake, label_original
+from haetae.labels.imported import label_imported
+from haetae.labels.masks import BoxesOfMasks
 from haetae.lake import Lake
 from haetae.params import Params
 
@@ -25,19 +27,35 @@ from haetae.params import Params
 )
 def original_labels(
     context: dg.AssetExecutionContext,
+    media: pa.Table,
     clips: pa.Table,
+    imports: pa.Table,
     sources: pa.Table,
     lake: dg.ResourceParam[Lake],
     params: dg.ResourceParam[Params],
+    engine: dg.ResourceParam[Engine],
 ) -> dg.MaterializeResult:
-    """Label untouched clips as their sources declare them; what is not declared stays unknown."""
-    stage = Stage(context, lake, params)
+    """Label clips as their sources and public data sets state; what is not stated stays unknown."""
+    stage = Stage(context, lake, params, engine)
     declared = {row["source_id"]: row for row in sources.to_pylist()}
-    now = dt.datetime.now(dt.UTC)
-    rows = [
-        row for clip in clips.to_pylist() for row in label_original(clip, declared[clip["source_id"]], now)
+    media_of = {row["media_id"]: row for row in media.to_pylist()}
+    stated = {row["item_id"]: row for row in imports.to_pylist()}
+    masked = [
+        {**clip, "masks_blob": file["masks_blob"], "media_fps": file["fps"]}
+        for clip in clips.to_pylist()
+        if (file := media_of[clip["media_id"]])["masks_blob"] and clip["has_video"]
     ]
-    return stage.commit(rows, _edges(rows), metadata=_told(rows))
+    found, failed = stage.map(BoxesOfMasks(lake_root=lake.root), masked)
+    boxes = {row["clip_id"]: row["boxes"] for row in found}
+    now = dt.datetime.now(dt.UTC)
+    rows: list[Row] = []
+    for clip in clips.to_pylist():
+        statement = stated.get(media_of[clip["media_id"]]["item_id"])
+        if statement is None:
+            rows += label_original(clip, declared[clip["source_id"]], now)
+        else:
+            rows += label_imported(clip, statement, now, boxes.get(clip["clip_id"], ()))
+    return stage.commit(rows, _edges(rows), failed, _told(rows))
 
 
 @dg.asset(

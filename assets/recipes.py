@@ -37,19 +37,25 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     recipe.asset: recipe
     for recipe in (
-        Recipe("media", "media", "batch", "1", ("items", "sources")),
-        Recipe("clips", "clips", "batch", "1", ("media",), ("ingest",)),
-        Recipe("tracks", "tracks", "batch", "1", ("clips",), ("tracks",)),
-        Recipe("utterances", "utterances", "batch", "1", ("clips",), ("speech",)),
-        Recipe("cues", "cues", "batch", "1", ("clips", "tracks"), ("cues",)),
-        Recipe("groups", "groups", "batch", "1", ("clips",), ("dataset",)),
-        Recipe("original_labels", "labels", "batch", "1", ("clips", "sources")),
+        Recipe("media", "media", "batch", "2", ("items", "imports", "sources")),
+        Recipe("clips", "clips", "batch", "2", ("media",), ("ingest",)),
+        Recipe("tracks", "tracks", "batch", "2", ("clips",), ("tracks",)),
+        Recipe("utterances", "utterances", "batch", "2", ("clips",), ("speech",)),
+        Recipe("cues", "cues", "batch", "2", ("clips", "tracks"), ("cues",)),
+        Recipe("signals", "signals", "batch", "1", ("media", "clips", "utterances"), ("signals",)),
+        Recipe("fingerprints", "fingerprints", "batch", "1", ("clips",)),
+        # What was there before is no input: a pair belongs to the clip that came later, and adding work
+        # never rewrites finished work.
+        Recipe("duplicates", "duplicates", "batch", "1", ("fingerprints",), ("duplicates",)),
+        Recipe("groups", "groups", "batch", "2", ("clips", "media", "imports", "duplicates"), ("dataset",)),
+        Recipe("original_labels", "labels", "batch", "2", ("clips", "media", "imports", "sources")),
+        Recipe("identities", "identities", "all", "1", ("tracks",), ("identities",)),
         Recipe(
             "fakes",
             "fakes",
             "batch_by_generator",
-            "1",
-            ("clips", "tracks", "utterances", "groups", "sources"),
+            "2",
+            ("media", "clips", "tracks", "utterances", "groups", "sources"),
             ("generate",),
         ),
         Recipe(
@@ -59,8 +65,8 @@ RECIPES: dict[str, Recipe] = {
             "samples",
             "samples",
             "all",
-            "1",
-            ("clips", "fakes", "labels", "groups", "tracks", "sources", "checks"),
+            "2",
+            ("media", "clips", "fakes", "labels", "groups", "tracks", "sources", "checks"),
         ),
         Recipe("snapshot", "snapshots", "snapshot", "1", ("samples",), ("dataset",)),
         Recipe("candidate", "models", "snapshot", "1", ("snapshots",), ("detector",)),
@@ -72,6 +78,7 @@ RECIPES: dict[str, Recipe] = {
 
 _SCOPE_OF_TABLE: dict[str, Scope] = {
     "items": "batch",
+    "imports": "batch",
     "checks": "all",
     **{r.table: r.scope for r in RECIPES.values() if r.asset != "original_labels"},
 }

@@ -1,6 +1,6 @@
-"""Sound: stretches of speech with their words (`utterances`), and how lips and sound agree (`cues`)."""
+"""Sound: stretches of speech with their words (`utterances`), how lips and sound agree (`cues`), and `signals`."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import dagster as dg
 import pyarrow as pa
@@ -12,6 +12,7 @@ from haetae.engine import Engine, Row
 from haetae.lake import Lake
 from haetae.params import Params
 from haetae.voice.cues import MeasureSync
+from haetae.voice.signals import MeasureSignals
 from haetae.voice.utterances import FindUtterances
 
 
@@ -74,3 +75,35 @@ def cues(
     rows, failed = stage.map(MeasureSync(lake_root=lake.root, **params.cues.model_dump()), both)
     edges = [(row["sample_id"], f"cue:{row['cue']}:{row['track_id']}", "measured_on") for row in rows]
     return stage.commit(rows, edges, failed, {"clips with face and sound": len(both)})
+
+
+@dg.asset(
+    partitions_def=batch,
+    group_name="speech",
+    owners=OWNERS,
+    kinds={"numpy", "parquet"},
+    code_version=RECIPES["signals"].code_version,
+    automation_condition=when_parents_are_complete,
+)
+def signals(
+    context: dg.AssetExecutionContext,
+    media: pa.Table,
+    clips: pa.Table,
+    utterances: pa.Table,
+    lake: dg.ResourceParam[Lake],
+    params: dg.ResourceParam[Params],
+    engine: dg.ResourceParam[Engine],
+) -> dg.MaterializeResult:
+    """Measure level, noise, silence, traces of earlier codecs and the spoken language (one clip in, one row out)."""
+    stage = Stage(context, lake, params, engine)
+    media_of = {row["media_id"]: row for row in media.to_pylist()}
+    said: dict[str, list[Row]] = defaultdict(list)
+    for one in utterances.to_pylist():
+        said[one["clip_id"]].append(one)
+    measured = [
+        {**row, "media": media_of[row["media_id"]], "utterances": said[row["clip_id"]]}
+        for row in clips.to_pylist()
+    ]
+    rows, failed = stage.map(MeasureSignals(lake_root=lake.root, **params.signals.model_dump()), measured)
+    edges = [(row["clip_id"], f"signals:{row['clip_id']}", "measured_on") for row in rows]
+    return stage.commit(rows, edges, failed, Counter(f"spoken {row['spoken_language']}" for row in rows))

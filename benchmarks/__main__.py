@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import engine, start
+from benchmarks import duplicates, engine, ingest, start, tracks
 
-ALL = {"engine": engine.main, "start": start.main}
+ALL = {
+    "duplicates": duplicates.main,
+    "engine": engine.main,
+    "ingest": ingest.main,
+    "start": start.main,
+    "tracks": tracks.main,
+}
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import crawl, dataset, detector, generate, ingest, label, quality, registry, speech
+from assets import crawl, dataset, detector, generate, identify, ingest, label, quality, registry, speech
 from dagster_project.jobs import jobs
 from dagster_project.resources import resources
 from dagster_project.sensors import sensors
@@ -17,11 +17,16 @@ from dagster_project.sensors import sensors
 assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
     crawl.sources,
     crawl.items,
+    crawl.imports,
     crawl.media,
     ingest.clips,
     ingest.tracks,
     speech.utterances,
     speech.cues,
+    speech.signals,
+    identify.fingerprints,
+    identify.duplicates,
+    identify.identities,
     generate.groups,
     generate.fakes,
     label.original_labels,

@@ -9,10 +9,19 @@ from assets.partitions import batch, batch_by_generator, snapshot
 ingest_batch = dg.define_asset_job(
     "ingest_batch",
     selection=dg.AssetSelection.assets(
-        "media", "clips", "tracks", "utterances", "cues", "groups", "original_labels"
+        "media",
+        "clips",
+        "tracks",
+        "utterances",
+        "cues",
+        "signals",
+        "fingerprints",
+        "duplicates",
+        "groups",
+        "original_labels",
     ),
     partitions_def=batch,
-    description="Fetch one batch and measure it: media, clips, tracks, utterances, cues, groups, labels.",
+    description="Fetch one batch and measure it: from media to the labels of untouched clips.",
 )
 
 refresh_generator = dg.define_asset_job(

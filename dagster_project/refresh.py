@@ -21,16 +21,32 @@ from dagster_project.instance import process_tag
 from dagster_project.wanted import next_snapshot_id, wanted_generators
 from haetae.engine import Engine
 from haetae.errors import UsageError
+from haetae.importers.bring_in import BroughtIn
+from haetae.importers.data_set import DataSet, is_data_set, look_at_source
 from haetae.lake import Lake
-from haetae.media.intake import SourcesFiles, open_batches, sources_changed
+from haetae.media.hosts import manners_of
+from haetae.media.intake import SourcesFiles, declare_sources, open_batches, sources_changed
+from haetae.media.reported import open_reported
 from haetae.params import Params
 from haetae.provenance.sources import Source, load_all_sources
 
-BATCH_ASSETS = ("media", "clips", "tracks", "utterances", "cues", "groups", "original_labels")
+BATCH_ASSETS = (
+    "media",
+    "clips",
+    "tracks",
+    "utterances",
+    "cues",
+    "signals",
+    "fingerprints",
+    "duplicates",
+    "groups",
+    "original_labels",
+)
 FAKE_ASSETS = ("fakes", "labels")
 SNAPSHOT_ASSETS = ("snapshot", "candidate", "scorecard", "champion")
+IMPORT = "haetae import"
 INTERRUPTED = "DagsterExecutionInterruptedError"
-STAGES = ("sources", *BATCH_ASSETS, *FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
+STAGES = ("sources", *BATCH_ASSETS, "identities", *FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
 """Every asset that `--until` may name, in order."""
 
 Announce = Callable[[str, Sequence[str]], None]
@@ -67,6 +83,26 @@ class Refresh:
         self._announce = announce
         self._outcome = Outcome()
 
+    @property
+    def outcome(self) -> Outcome:
+        """What was done so far."""
+        return self._outcome
+
+    def import_data_set(self, data_set: DataSet, source: Source, *, fetch: bool) -> BroughtIn:
+        """Declare a data set, write what it states, and bring its batches up to their labels."""
+        if sources_changed(self._lake, [source]):
+            declare_sources(self._lake, [source], IMPORT, "import")
+            self._instance.report_runless_asset_event(dg.AssetMaterialization("sources"))
+        brought = data_set.bring_in(self._lake, source, self._params.crawl.batch_size, "import")
+        self._announce_batches()
+        needed = [asset for asset in BATCH_ASSETS if asset in closure("original_labels")]
+        for batch in self._batches_of(source.id) if fetch else []:
+            self._bring_up(f"batch {batch}", (batch,), needed)
+        return brought
+
+    def _batches_of(self, source_id: str) -> list[str]:
+        return sorted({row["batch"] for row in self._lake.rows("items") if row["source_id"] == source_id})
+
     def run(
         self, sources: Sequence[Path], until: str = "champion", generators: Sequence[str] = ()
     ) -> Outcome:
@@ -77,6 +113,8 @@ class Refresh:
         self._declare(declared, SourcesFiles(tuple(sources)))
         for batch in self._batches(declared) if "media" in wanted else []:
             self._bring_up(f"batch {batch}", (batch,), [a for a in BATCH_ASSETS if a in wanted])
+        if "identities" in wanted:
+            self._bring_up("people", (), ["identities"])
         self._add("generator", keys)
         for batch in self._complete_batches(wanted):
             for key in keys:
@@ -97,13 +135,22 @@ class Refresh:
             self._materialise("sources", (), ["sources"], sources_files=files)
 
     def _batches(self, declared: Sequence[Source]) -> Iterator[str]:
-        opened = open_batches(self._lake, declared, self._params.crawl, "intake")
+        crawled = [source for source in declared if not is_data_set(source)]
+        limits = self._params.crawl
+        opened = open_batches(self._lake, crawled, limits, "intake", manners=manners_of(self._lake, limits))
         self._outcome.unlisted += opened.problems
-        fresh = self._add("batch", self._lake.partitions("items"))
-        for key in fresh:
-            event = dg.AssetMaterialization("items", partition=key)
-            self._instance.report_runless_asset_event(event)
+        open_reported(self._lake, limits.batch_size, "intake")
+        for source in declared:
+            if is_data_set(source):
+                look_at_source(source).bring_in(self._lake, source, limits.batch_size, "intake")
+        self._announce_batches()
         yield from self._lake.partitions("items")
+
+    def _announce_batches(self) -> None:
+        """Tell Dagster of batches that it has not seen; what they hold was written by the intake."""
+        for key in self._add("batch", self._lake.partitions("items")):
+            for name in ("items", "imports"):
+                self._instance.report_runless_asset_event(dg.AssetMaterialization(name, partition=key))
 
     def _complete_batches(self, wanted: Sequence[str]) -> list[str]:
         """Batches whose own stages are all up to date: fakes are made of nothing else."""
@@ -233,9 +280,8 @@ def closure(until: str) -> list[str]:
                 todo.append(asset)
     if "samples" in needed:
         needed.add("original_labels")
-    return [
-        stage for stage in STAGES if stage in needed or (until in SNAPSHOT_ASSETS and stage in BATCH_ASSETS)
-    ]
+    measured = (*BATCH_ASSETS, "identities") if until in SNAPSHOT_ASSETS else ()
+    return [stage for stage in STAGES if stage in needed or stage in measured]
 
 
 def _feeds(stale: Sequence[str], recipe: Recipe) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.io import lake_tables
-from haetae.engine import Engine, PoolEngine
+from haetae.engine import Engine, OnProgress, PoolEngine
 from haetae.lake import Lake
 from haetae.media.intake import SourcesFiles
 from haetae.params import Params, load_params
@@ -43,9 +43,15 @@ def params(_: dg.InitResourceContext) -> Params:
     return load_params(params_file())
 
 
+def pool_of(params: Params, on_progress: OnProgress | None = None) -> PoolEngine:
+    """Worker processes as `params.engine` wants them."""
+    knobs = params.engine
+    return PoolEngine(knobs.workers or None, on_progress, round(knobs.worker_memory_gib * (1 << 30)))
+
+
 @dg.resource(description="Resident worker processes of this run.", required_resource_keys={"params"})
 def engine(context: dg.InitResourceContext) -> Iterator[Engine]:
-    pool = PoolEngine(context.resources.params.engine.workers or None)
+    pool = pool_of(context.resources.params)
     try:
         yield pool
     finally:

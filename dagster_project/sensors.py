@@ -8,8 +8,11 @@ import dagster as dg
 from assets.partitions import batch, generator, snapshot
 from dagster_project.resources import lake_root, params_file
 from dagster_project.wanted import next_snapshot_id, wanted_generators
+from haetae.importers.data_set import is_data_set
 from haetae.lake import Lake
+from haetae.media.hosts import manners_of
 from haetae.media.intake import SourcesFiles, declare_sources, open_batches
+from haetae.media.reported import open_reported
 from haetae.params import load_params
 from haetae.provenance.sources import load_sources
 
@@ -20,21 +23,33 @@ RUNNING = dg.DefaultSensorStatus.RUNNING
     name="new_batch",
     minimum_interval_seconds=60,
     default_status=RUNNING,
-    description="Looks for unseen files and addresses at the declared sources and opens batches for them.",
+    description="Opens batches for what is new: at the sources that are due, and in the queue of reports.",
 )
 def new_batch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     lake, params = Lake(lake_root()), load_params(params_file())
+    problems: list[str] = []
     for path in SourcesFiles().paths(lake):
         sources = load_sources(path)
         declare_sources(lake, sources, str(path), "sensor")
-        open_batches(lake, sources, params.crawl, "sensor")
+        # Data sets are brought in by a person, who reads their inventory.
+        crawled = [source for source in sources if not is_data_set(source)]
+        manners = manners_of(lake, params.crawl)
+        problems += open_batches(
+            lake, crawled, params.crawl, "sensor", only_due=True, manners=manners
+        ).problems
+    if lake.files.is_local:
+        open_reported(lake, params.crawl.batch_size, "sensor")
+    for problem in problems:
+        context.log.warning(problem)
     known = set(context.instance.get_dynamic_partitions("batch"))
     fresh = [key for key in lake.partitions("items") if key not in known]
     if not fresh:
         return dg.SkipReason("no unseen items at the sources")
     return dg.SensorResult(
         dynamic_partitions_requests=[batch.build_add_request(fresh)],
-        asset_events=[dg.AssetMaterialization("items", partition=key) for key in fresh],
+        asset_events=[
+            dg.AssetMaterialization(name, partition=key) for key in fresh for name in ("items", "imports")
+        ],
     )
 
 

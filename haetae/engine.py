@@ -7,9 +7,11 @@ as `Failed`, in the order of the rows, and the batch goes on. What a row means i
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
 import time
 import traceback
@@ -25,6 +27,8 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from haetae.errors import Rejected
 
 Row = dict[str, Any]
+WORKER_MEMORY_BYTES = 8 << 30
+"""Data that one worker may hold; the models of the heaviest step take a quarter of it."""
 
 
 @runtime_checkable
@@ -148,11 +152,18 @@ class InlineEngine:
 class PoolEngine:
     """A pool of resident worker processes on one machine; models stay loaded between calls.
 
-    A worker that outlives `step.timeout_s` is killed and replaced, as is one that dies of its row.
+    A worker that outlives `step.timeout_s` is killed and replaced, as is one that dies of its row. A row that
+    takes more than `memory_bytes` of its worker fails as `out_of_memory`.
     """
 
-    def __init__(self, workers: int | None = None, on_progress: OnProgress | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        on_progress: OnProgress | None = None,
+        memory_bytes: int = WORKER_MEMORY_BYTES,
+    ) -> None:
         self._workers = workers or os.cpu_count() or 1
+        self._memory_bytes = memory_bytes
         self._on_progress = on_progress
         self._pool: ProcessPool | None = None
 
@@ -179,6 +190,7 @@ class PoolEngine:
                 max_workers=self._workers,
                 context=multiprocessing.get_context("spawn"),
                 initializer=_start_worker,
+                initargs=(self._memory_bytes,),
             )
         return self._pool.schedule(_work, args=[frozen, row], timeout=timeout_s)
 
@@ -230,8 +242,10 @@ def _outcome(step: Step, row: Row, future: ProcessFuture[Any]) -> Result:
 _steps: dict[bytes, Step] = {}
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and leave the other cores to the other workers."""
+def _start_worker(memory_bytes: int) -> None:
+    """Leave Ctrl-C to the parent and the other cores to the other workers; take no more than one's memory."""
+    with contextlib.suppress(ValueError, OSError):  # only Linux bounds it in this way
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
     os.environ.setdefault("GLOG_minloglevel", "2")

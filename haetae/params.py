@@ -31,6 +31,10 @@ class Crawl(Section):
     timeout_s: Seconds = 900.0
     allow_hosts: tuple[str, ...] = ()
     allowed_extractors: tuple[str, ...] = ("default",)
+    requests_per_s: float = Field(2.0, gt=0, le=1000)
+    per_host: int = Field(2, ge=1, le=64)
+    retries: int = Field(4, ge=0, le=20)
+    max_wait_s: Seconds = 120.0
 
 
 class Ingest(Section):
@@ -41,6 +45,7 @@ class Ingest(Section):
     crf: int = Field(18, ge=0, le=51)
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "veryfast"
     shot_threshold: float = Field(15.0, gt=0, le=255)
+    max_static_s: Seconds = 60.0
     timeout_s: Seconds = 600.0
 
     @model_validator(mode="after")
@@ -57,6 +62,8 @@ class Tracks(Section):
     max_gap_s: float = Field(0.5, ge=0, le=5)
     min_found_fraction: Fraction = 0.5
     max_faces: int = Field(8, ge=1, le=50)
+    embedding_weights: str | None = None
+    embedding_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
 
 
 class Speech(Section):
@@ -89,6 +96,8 @@ class Dataset(Section):
     crop_px: int = Field(128, ge=64, le=512, multiple_of=16)
     crop_scale: float = Field(1.3, ge=1.0, le=3.0)
     shard_items: int = Field(64, ge=1, le=10_000)
+    stills: bool = False
+    official_splits: bool = True
 
     @model_validator(mode="after")
     def _whole(self) -> Dataset:
@@ -131,8 +140,26 @@ class Quality(Section):
     min_face_found_again: Fraction = 0.95
 
 
+class Signals(Section):
+    silence_dbfs: float = Field(-60.0, ge=-120, lt=0)
+    grid_strength: float = Field(1.5, ge=1, le=100)
+
+
+class Duplicates(Section):
+    min_video_similarity: float = Field(0.8, gt=0.5, le=1)
+    min_audio_similarity: float = Field(0.68, gt=0.5, le=1)
+    min_overlap_s: float = Field(1.0, gt=0, le=20)
+    min_motion_agreement: float = Field(0.35, ge=-1, le=1)
+    max_candidates: int = Field(32, ge=1, le=100_000)
+
+
+class Identities(Section):
+    threshold: float = Field(0.65, gt=0, le=1)
+
+
 class EngineParams(Section):
     workers: int = Field(0, ge=0, le=256)
+    worker_memory_gib: float = Field(8.0, ge=1, le=1024)
 
 
 class Sample(Section):
@@ -149,6 +176,9 @@ class Params(Section):
     tracks: Tracks = Tracks()
     speech: Speech = Speech()
     cues: Cues = Cues()
+    signals: Signals = Signals()
+    duplicates: Duplicates = Duplicates()
+    identities: Identities = Identities()
     generate: Generate = Generate()
     dataset: Dataset = Dataset()
     detector: Detector = Detector()

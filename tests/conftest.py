@@ -1,7 +1,9 @@
-"""What every test may use: the development media where they are, and the one portrait we may show."""
+"""What every test may use: the development media where they are, the one portrait we may show, broken files."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 from pathlib import Path
 
@@ -28,3 +30,21 @@ def portrait() -> NDArray[np.uint8]:
     from skimage.data import astronaut
 
     return np.asarray(astronaut(), dtype=np.uint8)
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[Path, dict[str, str]]:
+    """Folder of broken and odd media files, and what must become of each; nobody writes into it.
+
+    Written once, also when several workers ask for it.
+    """
+    from tests.haetae.media.broken import write_broken_files
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "broken-files"
+    told = folder.with_suffix(".json")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            told.write_text(json.dumps(write_broken_files(folder)))
+    return folder, json.loads(told.read_text())

@@ -36,6 +36,7 @@ def run(
     from dagster_project.cli.summary import print_summary
     from dagster_project.instance import instance_of, only_writer
     from dagster_project.refresh import Refresh, closure
+    from dagster_project.resources import pool_of
     from dagster_project.wanted import wanted_generators
     from haetae.web.report import write_report
 
@@ -45,7 +46,7 @@ def run(
     if "fakes" in closure(until):
         wanted_generators(params.generate, only)
     show = Show(error_console())
-    engine = PoolEngine(params.engine.workers or None, show.moment)
+    engine = pool_of(params, show.moment)
     started = time.monotonic()
     try:
         with only_writer(state.lake), show.showing():
@@ -73,11 +74,12 @@ def sample(
     folder: Annotated[Path, typer.Argument(help="Where to write the clips and their sources.yaml.")],
 ) -> None:
     """Render the embedded sample: short clips of synthetic talking people, and a sources.yaml for them."""
+    from dagster_project.resources import pool_of
     from haetae.sample.render import render_sample
 
     state = state_of(context)
     show = Show(error_console())
-    engine = PoolEngine(state.params.engine.workers or None, show.moment)
+    engine = pool_of(state.params, show.moment)
     with show.showing():
         try:
             report = render_sample(folder, engine=engine, **_look(state.params))

@@ -25,7 +25,9 @@ ORDER BY protocol <> 'sample', slice <> 'all', slice, metric
 """
 WHY = {
     "refused_by_policy": "licence, consent or purposes do not allow synthesis (see: haetae ledger show)",
+    "forbidden_by_manifest": "a manifest in the file forbids training (see media.c2pa)",
     "not_declared_real": "the source does not declare it real",
+    "still_image": "it is a single picture",
     "no_split": "it would tie two splits together",
     "language_not_claimed": "the generator does not claim its language",
     "no_sentences": "there is no locale for its language",

@@ -39,7 +39,8 @@ def _clip(lake: Lake, row: Row) -> Row:
         "clip_id": row["clip_id"],
         "blob_id": row["blob_id"],
         "blob_exists": lake.files.exists(lake.blob_path(row["blob_id"])),
-        "duration_s": row["duration_s"],
+        # A picture has no length of its own.
+        "duration_s": None if row["kind"] == "image" else row["duration_s"],
         "fps": row["fps"],
         "side_px": max(sides),
         "odd_px": sum(side % 2 for side in sides),

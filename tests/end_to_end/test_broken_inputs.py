@@ -10,20 +10,17 @@ import pytest
 import yaml
 
 from tests.end_to_end.conftest import Haetae
-from tests.haetae.media.broken import write_broken_files
 
 pytestmark = pytest.mark.slow
 
 
 def test_each_broken_file_ends_with_its_reason_and_the_batch_goes_on(
-    tmp_path: Path, haetae: Callable[[Path], Haetae]
+    broken: tuple[Path, dict[str, str]], tmp_path: Path, haetae: Callable[[Path], Haetae]
 ) -> None:
-    folder = tmp_path / "media"
-    folder.mkdir()
-    expected = write_broken_files(folder)
+    folder, expected = broken
     source = {
         "id": "broken",
-        "uri": "media",
+        "uri": str(folder),
         "kind": "folder",
         "language": "ms",
         "licence": "CC0-1.0",

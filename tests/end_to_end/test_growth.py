@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -26,7 +27,7 @@ FIRST = "self_blend,espeak_tts"
 def calm(
     some_people: Path, tmp_path_factory: pytest.TempPathFactory, haetae: Callable[[Path], Haetae]
 ) -> Haetae:
-    """A lake that was run without trouble, with two generators."""
+    """A lake that was run without trouble, with two generators, one thing after the other."""
     made = haetae(tmp_path_factory.mktemp("calm") / "lake")
     made("run", "--sources", some_people, "--generators", FIRST)
     return made
@@ -67,48 +68,62 @@ def test_a_new_generator_computes_its_own_partitions_only(
     ]
 
 
-def test_a_new_file_at_a_source_computes_its_own_batch_only(
-    calm: Haetae, some_people: Path, sample: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
-) -> None:
-    grown = _copy(calm, tmp_path / "lake", haetae)
-    folder = tmp_path / "people"
-    shutil.copytree(some_people.parent, folder)
-    shutil.copyfile(next((sample / "extras").glob("weiling__2.mp4")), folder / "en-SG" / "weiling__2.mp4")
-    (old,) = Lake(grown.lake).partitions("items")
-    since = _last_event(grown)
-    grown("run", "--sources", folder / "sources.yaml", "--generators", FIRST, "--until", "labels")
-    (new,) = set(Lake(grown.lake).partitions("items")) - {old}
-    done = _materialised(grown, since)
-    partitions = {partition for asset, partition in done if asset != "sources"}
+class Grown(NamedTuple):
+    """A calm lake to which a file of a known person came, and a source that consented to nothing."""
+
+    lake: Haetae
+    old_batch: str
+    done: set[tuple[str, str | None]]
+
+
+@pytest.fixture(scope="module")
+def grown(
+    calm: Haetae,
+    some_people: Path,
+    sample: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    haetae: Callable[[Path], Haetae],
+) -> Grown:
+    folder = tmp_path_factory.mktemp("grown")
+    lake = _copy(calm, folder / "lake", haetae)
+    shutil.copytree(some_people.parent, folder / "people")
+    shutil.copy(sample / "extras" / "weiling__2.mp4", folder / "people" / "en-SG")
+    (folder / "people" / "ms").mkdir()
+    shutil.copy(sample / "ms" / "nadia__1.mp4", folder / "people" / "ms")
+    (silent,) = [e for e in yaml.safe_load((sample / "sources.yaml").read_text()) if e["uri"] == "ms"]
+    del silent["consent"]
+    entries = [*yaml.safe_load(some_people.read_text()), silent]
+    (folder / "people" / "sources.yaml").write_text(yaml.safe_dump(entries))
+    (old,) = Lake(lake.lake).partitions("items")
+    since = _last_event(lake)
+    sources = folder / "people" / "sources.yaml"
+    lake("run", "--sources", sources, "--generators", FIRST, "--until", "labels")
+    return Grown(lake, old, _materialised(lake, since))
+
+
+def test_new_files_compute_their_own_batch_only(grown: Grown) -> None:
+    lake = Lake(grown.lake.lake)
+    (new,) = set(lake.partitions("items")) - {grown.old_batch}
+    partitions = {partition for asset, partition in grown.done if asset != "sources"}
     assert partitions == {new, f"{new}|self_blend@1", f"{new}|espeak_tts@1"}
-    assert {asset for asset, _ in done} >= {"media", "clips", "tracks", "fakes", "labels"}
-    assert len(Lake(grown.lake).rows("media", new)) == 1
-    split = {row["split"] for row in Lake(grown.lake).rows("groups") if "identity:weiling" in row["keys"]}
+    assert {asset for asset, _ in grown.done} >= {"media", "clips", "tracks", "fakes", "labels"}
+    assert {row["source_id"] for row in lake.rows("media", new)} == {"sample-en-SG", "sample-ms"}
+    split = {row["split"] for row in lake.rows("groups") if "identity:weiling" in row["keys"]}
     assert len(split) == 1
 
 
-def test_a_source_that_may_not_be_used_is_ingested_but_nothing_is_made_of_it(
-    some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
-) -> None:
-    folder = tmp_path / "people"
-    shutil.copytree(some_people.parent / "ms", folder / "ms")
-    (entry,) = [e for e in yaml.safe_load(some_people.read_text()) if e["uri"] == "ms"]
-    del entry["consent"]
-    (folder / "sources.yaml").write_text(yaml.safe_dump([entry]))
-    lake = haetae(tmp_path / "lake")
-    lake("run", "--sources", folder / "sources.yaml", "--generators", "self_blend", "--until", "labels")
-    assert lake.sql("SELECT count(*) AS n FROM tracks") == [{"n": 4}]
-    assert lake.sql("SELECT count(*) AS n FROM fakes") == [{"n": 0}]
-    (entry,) = [
-        e for e in yaml.safe_load(lake("ledger", "show", "--json").stdout) if e["kind"] == "synthesis"
+def test_a_source_that_may_not_be_used_is_ingested_but_nothing_is_made_of_it(grown: Grown) -> None:
+    of = "JOIN clips USING (clip_id) WHERE source_id = 'sample-ms'"
+    assert grown.lake.sql(f"SELECT count(*) AS n FROM tracks {of}") == [{"n": 1}]
+    assert grown.lake.sql(f"SELECT count(*) AS n FROM fakes {of}") == [{"n": 0}]
+    told = [
+        e for e in yaml.safe_load(grown.lake("ledger", "show", "--json").stdout) if e["kind"] == "synthesis"
     ]
-    assert entry["decision"] == "refused"
-    assert entry["detail"]["reasons"] == ["consent_missing"]
+    refused = [e["detail"]["reasons"] for e in told if e["decision"] == "refused"]
+    assert refused == [["consent_missing"]] * 2, "once for each generator"
 
 
 MOMENTS = {
-    "media": "journal/media~*.jsonl",
-    "tracks": "journal/tracks~*.jsonl",
     "fakes": "journal/fakes~*.jsonl",
     "snapshot": "journal/snapshot~*.jsonl",
     "freezing": "snapshots/.tmp-*",
@@ -116,13 +131,53 @@ MOMENTS = {
 }
 
 
-def test_killed_in_every_stage_it_ends_like_one_that_was_not(
-    calm: Haetae, some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
+class Stopped(NamedTuple):
+    """A lake whose first run was killed while media came in, and what the second said as Ctrl-C ended it."""
+
+    lake: Haetae
+    exit_code: int
+    said: str
+    tables: set[str]
+
+
+@pytest.fixture(scope="module")
+def words(some_people: Path) -> tuple[object, ...]:
+    return ("run", "--sources", some_people, "--generators", FIRST)
+
+
+@pytest.fixture(scope="module")
+def stopped(
+    words: tuple[object, ...],
+    tmp_path_factory: pytest.TempPathFactory,
+    haetae_in_parallel: Callable[[Path], Haetae],
+) -> Stopped:
+    lake = haetae_in_parallel(tmp_path_factory.mktemp("stopped") / "lake")
+    assert _kill_at(lake, words, "journal/media~*.jsonl")
+    log = lake.lake.parent / "lake.log"
+    known = log.stat().st_size
+    process = lake.start(*words)
+    for _ in _until(300):
+        if list(lake.lake.glob("journal/tracks~*.jsonl")):
+            break
+    process.send_signal(signal.SIGINT)
+    exit_code = process.wait(60)
+    tables = {table for table in ("media", "clips", "fakes") if Lake(lake.lake).partitions(table)}
+    return Stopped(lake, exit_code, log.read_bytes()[known:].decode(), tables)
+
+
+def test_ctrl_c_stops_the_whole_command_at_once(stopped: Stopped) -> None:
+    assert stopped.exit_code == 130
+    assert "stopped; run the same command again" in stopped.said
+    assert "Traceback" not in stopped.said
+    assert stopped.tables == {"media", "clips"}
+
+
+def test_stopped_in_every_stage_it_ends_like_one_that_was_not(
+    calm: Haetae, stopped: Stopped, words: tuple[object, ...]
 ) -> None:
-    lake = haetae(tmp_path / "lake")
-    words = ("run", "--sources", some_people, "--generators", FIRST)
+    lake = stopped.lake
     killed = [name for name, pattern in MOMENTS.items() if _kill_at(lake, words, pattern)]
-    assert {"media", "fakes", "snapshot", "candidate"} <= set(killed), killed
+    assert {"fakes", "snapshot", "candidate"} <= set(killed), killed
     lake(*words)
     one, two = Lake(calm.lake), Lake(lake.lake)
     for table in (
@@ -131,6 +186,8 @@ def test_killed_in_every_stage_it_ends_like_one_that_was_not(
         "tracks",
         "utterances",
         "cues",
+        "signals",
+        "fingerprints",
         "groups",
         "fakes",
         "labels",
@@ -191,22 +248,6 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def test_ctrl_c_stops_the_whole_command_at_once(
-    some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
-) -> None:
-    lake = haetae(tmp_path / "lake")
-    process = lake.start("run", "--sources", some_people, "--until", "labels")
-    for _ in _until(120):
-        if list(lake.lake.glob("journal/tracks~*.jsonl")):
-            break
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    log = (tmp_path / "lake.log").read_text()
-    assert "stopped; run the same command again" in log
-    assert "Traceback" not in log
-    assert not Lake(lake.lake).partitions("fakes")
 
 
 def test_a_source_that_is_not_there_is_told_before_anything_is_done(

@@ -37,6 +37,8 @@ class Halve:
             os.kill(os.getpid(), signal.SIGKILL)
         if value == "hang":
             time.sleep(600)
+        if value == "grow":
+            value = len(bytearray(2 << 30)) & 1
         if value % 2:
             raise Rejected("odd", f"{value} has no half")
         return [{"half": value // 2, "setups": self.setups, "pid": os.getpid()}]
@@ -96,6 +98,17 @@ def test_a_row_beyond_its_time_limit_is_ended_and_the_batch_goes_on() -> None:
     assert [row["half"] for row in rows] == [1, 2]
     assert [(f.item_id, f.reason) for f in failed] == [("row1", "timeout")]
     assert time.monotonic() - started < 30
+
+
+def test_a_row_that_takes_too_much_memory_fails_alone() -> None:
+    engine = PoolEngine(1, memory_bytes=1 << 30)
+    try:
+        results = list(engine.map_rows(Halve(), _rows(2, "grow", 4)))
+    finally:
+        engine.close()
+    assert [type(r) for r in results] == [Done, Failed, Done]
+    assert isinstance(results[1], Failed)
+    assert results[1].reason == "out_of_memory"
 
 
 def test_workers_stay_between_calls() -> None:
