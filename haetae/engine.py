@@ -13,6 +13,7 @@ import os
 import pickle
 import resource
 import signal
+import threading
 import time
 import traceback
 from collections import deque
@@ -185,14 +186,15 @@ class PoolEngine:
                 future.cancel()  # type: ignore[no-untyped-call]
 
     def _schedule(self, frozen: bytes, row: Row, timeout_s: float) -> ProcessFuture[Any]:
-        if self._pool is None or not self._pool.active:
-            self._pool = ProcessPool(
-                max_workers=self._workers,
-                context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
-                initargs=(self._memory_bytes,),
-            )
-        return self._pool.schedule(_work, args=[frozen, row], timeout=timeout_s)
+        with _no_ctrl_c():
+            if self._pool is None or not self._pool.active:
+                self._pool = ProcessPool(
+                    max_workers=self._workers,
+                    context=multiprocessing.get_context("spawn"),
+                    initializer=_start_worker,
+                    initargs=(self._memory_bytes,),
+                )
+            return self._pool.schedule(_work, args=[frozen, row], timeout=timeout_s)
 
     def report(self, progress: Progress) -> None:
         if self._on_progress is not None:
@@ -203,6 +205,27 @@ class PoolEngine:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
+
+
+@contextlib.contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """Put Ctrl-C off until the pool knows the workers that it starts: one that it does not know is never ended.
+
+    They inherit the mask, so that a worker does not hear Ctrl-C before it can tell what to do with it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, usual)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
 
 
 @dataclass
@@ -247,6 +270,7 @@ def _start_worker(memory_bytes: int) -> None:
     with contextlib.suppress(ValueError, OSError):  # only Linux bounds it in this way
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

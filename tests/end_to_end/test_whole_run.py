@@ -19,10 +19,10 @@ GENERATORS = {"mesh_swap@1", "self_blend@1", "viseme_sync@1", "espeak_tts@1", "d
 
 @pytest.fixture(scope="module")
 def first_run(
-    sample: Path, tmp_path_factory: pytest.TempPathFactory, haetae_in_parallel: Callable[[Path], Haetae]
+    sample: Path, tmp_path_factory: pytest.TempPathFactory, haetae: Callable[[Path], Haetae]
 ) -> tuple[Haetae, str]:
     """A lake on which the whole graph has run once, and what was printed."""
-    made = haetae_in_parallel(tmp_path_factory.mktemp("whole") / "lake")
+    made = haetae(tmp_path_factory.mktemp("whole") / "lake")
     return made, made("run", "--sources", sample / "sources.yaml").stdout
 
 

@@ -7,9 +7,10 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
+from pebble.common import launch_process
 
 from haetae.engine import Done, Engine, Failed, InlineEngine, PoolEngine, Progress, Row, split_results
 from haetae.errors import Rejected
@@ -117,6 +118,23 @@ def test_workers_stay_between_calls() -> None:
     second, _ = split_results(engine.map_rows(Halve(), _rows(2)))
     engine.close()
     assert first[0]["pid"] == second[0]["pid"] != os.getpid()
+
+
+def test_ctrl_c_while_workers_start_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def launch(*args: Any) -> Any:
+        started.append(launch_process(*args))
+        os.kill(os.getpid(), signal.SIGINT)
+        return started[-1]
+
+    monkeypatch.setattr("pebble.pool.process.launch_process", launch)
+    engine = PoolEngine(2)
+    with pytest.raises(KeyboardInterrupt):
+        list(engine.map_rows(Halve(), _rows(2)))
+    engine.close()
+    assert len(started) == 2
+    assert not any(process.is_alive() for process in started)
 
 
 def test_a_step_that_cannot_be_set_up_fails_its_rows_with_the_reason() -> None:

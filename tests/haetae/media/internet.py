@@ -118,8 +118,9 @@ class Internet:
 
     def forget(self) -> None:
         """As if nobody had asked anything; the last answer for a name is the one that it keeps giving."""
-        for record in (self.asked, self.told, self.taken_whole, self.hits):
+        for record in (self.asked, self.told, self.hits):
             record.clear()
+        self.taken_whole = []  # a list of its own: an answer of before may still be under way
         self.names = {
             "site.example": [[SITE]],
             "intranet.example": [["10.1.2.3"]],
@@ -213,19 +214,21 @@ def _site_handler(net: Internet) -> type[http.server.BaseHTTPRequestHandler]:
             self.end_headers()
 
         def all_of(self, body: bytes) -> None:
+            taken_whole = net.taken_whole
             for at in range(0, len(body), MEBI):
                 self.wfile.write(body[at : at + MEBI])
-            net.taken_whole.append(self.path)
+            taken_whole.append(self.path)
 
         def drip(self, piece: bytes, after: bytes) -> None:
             """Until somebody waited for it; who comes again then gets all of it at once."""
-            ends = time.monotonic() + (0.0 if self.path in net.taken_whole else DRIP_S)
+            taken_whole = net.taken_whole
+            ends = time.monotonic() + (0.0 if self.path in taken_whole else DRIP_S)
             while time.monotonic() < ends:
                 self.wfile.write(piece)
                 self.wfile.flush()
                 time.sleep(0.05)
             self.wfile.write(after)
-            net.taken_whole.append(self.path)
+            taken_whole.append(self.path)
 
         def do_GET(self) -> None:
             net.asked[self.path] += 1
