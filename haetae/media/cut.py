@@ -31,6 +31,10 @@ Row = dict[str, Any]
 LEAST_SIDE_PX = 16
 INDEXED = frozenset({"mov", "matroska", "webm", "avi", "gif"})
 """Containers in which ffmpeg finds the key frame before a given time."""
+EXACT = frozenset({"mov"})
+"""Containers in which the key frame at a given time is found, and not the one before it."""
+AFTER_S = 0.003
+"""How far after the start of a clip its key frame is sought, so that rounding cannot miss it, seconds."""
 EARLY_S = 1.0
 EARLY_UNINDEXED_S = 12.0
 CLOCK_S = 0.002
@@ -190,15 +194,17 @@ class CutAndNormalise:
         if size is None:
             source = ffmpeg.input(local(path), format=row["container"])
             return ffmpeg.output(_sound(source[str(audio)], start_s, n), local(made), **wav())
-        # ffmpeg seeks too late where a container has no index, and a decoder's first sound after a seek is
-        # wrong (Opus needs 80 ms), so it starts early and the filters cut to the exact place.
+        # A decoder's first sound after a seek is wrong (Opus needs 80 ms), so it starts early, and the filters cut
+        # to the exact place.
         early_s = EARLY_S if row["container"] in INDEXED else EARLY_UNINDEXED_S
         seek_s = max(0.0, round(start_s - early_s, 3))
         skip_s = start_s - seek_s
-        until_s = skip_s + n / FPS + LATE_S
-        seek = {"ss": f"{seek_s:.3f}"} if seek_s > 0 else {}
-        source = ffmpeg.input(local(path), format=row["container"], t=f"{until_s:.3f}", threads=1, **seek)
-        pictures = source[str(video)].filter("settb", "AVTB").filter("setpts", f"PTS-{skip_s:.6f}/TB")
+        source = _from(path, row, seek_s, t=f"{skip_s + n / FPS + LATE_S:.3f}")
+        seen, ahead_s = source, skip_s
+        if row["container"] in EXACT and seek_s > 0:
+            # A second early may be the whole shot before. Without accurate_seek nothing is cut at the place itself.
+            seen, ahead_s = _from(path, row, start_s + AFTER_S, noaccurate_seek=None), -AFTER_S
+        pictures = seen[str(video)].filter("settb", "AVTB").filter("setpts", f"PTS-({ahead_s:.6f})/TB")
         pictures = pictures.filter("trim", start=-CLOCK_S, end=n / FPS).filter("fps", FPS, start_time=0)
         pictures = to_bt709(_sized(pictures, (row["width"], row["height"]), size))
         pictures = pictures.filter("tpad", stop_mode="clone", stop_duration=LATE_S)
@@ -208,6 +214,12 @@ class CutAndNormalise:
             return ffmpeg.output(pictures, local(made), **options)
         sound = _sound(source[str(audio)], skip_s, n)
         return ffmpeg.output(pictures, sound, local(made), **options, **aac())
+
+
+def _from(path: Path, row: Row, seek_s: float, **options: Any) -> Any:
+    """The file as an input whose time 0 is seek_s."""
+    seek = {"ss": f"{seek_s:.3f}"} if seek_s > 0 else {}
+    return ffmpeg.input(local(path), format=row["container"], threads=1, **seek, **options)
 
 
 def wav() -> dict[str, Any]:

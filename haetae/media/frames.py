@@ -5,6 +5,7 @@ Cutting and frame-rate conversion live in `cut`; timing of variable-rate files i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import av.error
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from haetae.errors import Rejected
@@ -31,6 +32,16 @@ MAX_FRAMES = 1500
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # libswscale's fast path darkens every picture by 1 level (measured), so a clip that is read and written
 # again would be told from its twin by that alone.
+
+
+class _Scaler(threading.local):
+    """A scaler of its own for each thread; one for each frame costs more than scaling a small picture."""
+
+    def __init__(self) -> None:
+        self.one = VideoReformatter()
+
+
+_scaler = _Scaler()
 
 
 def read_frames(
@@ -86,5 +97,8 @@ def displayed_rgb(frame: VideoFrame, aspect: float, way: Orientation, width: int
     target = width or wide
     high = max(1, round(frame.height * target / wide))
     how = _EXACT if width is None else Interpolation.BILINEAR
-    rgb = frame.reformat(width=target, height=high, format="rgb24", interpolation=int(how)).to_ndarray()
+    scaled = _scaler.one.reformat(
+        frame, width=target, height=high, format="rgb24", interpolation=int(how), threads=1
+    )
+    rgb = scaled.to_ndarray()
     return np.ascontiguousarray(np.rot90(rgb, -(way.clockwise_deg // 90)), dtype=np.uint8)

@@ -118,7 +118,7 @@ def read_pictures(path: Path, start_s: float, end_s: float) -> Pictures | None:
 
 def luma(frame: VideoFrame) -> NDArray[np.uint8]:
     """Luma of a coded picture: uint8 [H, W], the middle of it where it is larger than 1920 x 1088."""
-    whole = frame.reformat(format="gray").to_ndarray()
+    whole = frame.reformat(format="gray", threads=1).to_ndarray()
     return np.ascontiguousarray(middle(np.asarray(whole, dtype=np.uint8)))
 
 
