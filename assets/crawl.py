@@ -3,7 +3,9 @@
 Which items a batch holds is decided by `haetae.media.intake` before the graph runs.
 """
 
+import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -91,11 +93,21 @@ def media(
     step = Fetch(lake_root=lake.root, **fetch_limits(params))
     root_of = {row["source_id"]: row["uri"] for row in lake.rows("sources")}
     wanted = with_statements(fetch_rows(lake, stage.partition[0]), imports.to_pylist(), root_of)
-    rows, failed = stage.map(step, wanted)
+    with not_again_when_stopped():
+        rows, failed = stage.map(step, wanted)
     rows, twice = _first_of_each(lake, rows, stage.partition[0])
     edges = [(row["source_id"], row["media_id"], "crawled_from") for row in rows]
     by_source = Counter(f"from {row['source_id']}" for row in rows)
     return stage.commit(rows, edges, [*failed, *twice], {"items": items.num_rows, **by_source})
+
+
+@contextlib.contextmanager
+def not_again_when_stopped() -> Iterator[None]:
+    """Keep Dagster from retrying what a person stopped: a retry policy counts that as a failure too."""
+    try:
+        yield
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as stop:
+        raise dg.Failure("stopped; what was fetched is kept for the next run", allow_retries=False) from stop
 
 
 def fetch_limits(params: Params) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from assets.quality import CHECKED, judge, verdict_of
 from assets.recipes import RECIPES, Recipe, is_current
 from dagster_project.definitions import build
 from dagster_project.instance import process_tag
+from dagster_project.interrupts import interrupts_kept
 from dagster_project.wanted import next_snapshot_id, wanted_generators
 from haetae.engine import Engine
 from haetae.errors import UsageError
@@ -45,7 +46,6 @@ BATCH_ASSETS = (
 FAKE_ASSETS = ("fakes", "labels")
 SNAPSHOT_ASSETS = ("snapshot", "candidate", "scorecard", "champion")
 IMPORT = "haetae import"
-INTERRUPTED = "DagsterExecutionInterruptedError"
 STAGES = ("sources", *BATCH_ASSETS, "identities", *FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
 """Every asset that `--until` may name, in order."""
 
@@ -224,14 +224,15 @@ class Refresh:
         self._announce(title, assets)
         defs = build(lake=self._lake, params=self._params, engine=self._engine, **overrides)
         job = defs.resolve_implicit_global_asset_job_def()
-        result = job.execute_in_process(
-            asset_selection=[dg.AssetKey(asset) for asset in assets],
-            instance=self._instance,
-            partition_key=_key(partition),
-            raise_on_error=False,
-            tags=process_tag(),
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+        with interrupts_kept():
+            result = job.execute_in_process(
+                asset_selection=[dg.AssetKey(asset) for asset in assets],
+                instance=self._instance,
+                partition_key=_key(partition),
+                raise_on_error=False,
+                tags=process_tag(),
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
         self._record(title, result)
 
     def _record(self, title: str, result: dg.ExecuteInProcessResult) -> None:
@@ -251,9 +252,6 @@ class Refresh:
             return
         for event in result.get_step_failure_events():
             error = event.step_failure_data.error
-            if error and INTERRUPTED in error.message:
-                # Dagster turns Ctrl-C into a failed step; a person means the whole command.
-                raise KeyboardInterrupt
             cause = error.cause or error if error else None
             told = cause.message.strip() if cause else "no reason given"
             self._outcome.errors.append(f"{title}: {event.step_key}: {told} (run {result.run_id})")

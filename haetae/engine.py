@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -30,6 +31,8 @@ from haetae.errors import Rejected
 Row = dict[str, Any]
 WORKER_MEMORY_BYTES = 8 << 30
 """Data that one worker may hold; the models of the heaviest step take a quarter of it."""
+END_S = 3.0
+"""How long a worker may take to end when it is told to, seconds."""
 
 
 @runtime_checkable
@@ -181,9 +184,13 @@ class PoolEngine:
                     running.append((row, self._schedule(frozen, row, step.timeout_s)))
                 row, future = running.popleft()
                 yield meter.count(_outcome(step, row, future))
-        finally:
+        except (Exception, GeneratorExit):
             for _, future in running:
                 future.cancel()  # type: ignore[no-untyped-call]
+            raise
+        except BaseException:  # somebody stops the whole command; a worker for the next rows would only be in the way
+            self.close()
+            raise
 
     def _schedule(self, frozen: bytes, row: Row, timeout_s: float) -> ProcessFuture[Any]:
         with _no_ctrl_c():
@@ -203,6 +210,7 @@ class PoolEngine:
     def close(self) -> None:
         if self._pool is not None:
             self._pool.stop()  # type: ignore[no-untyped-call]
+            _end_workers(self._pool)
             self._pool.join()
             self._pool = None
 
@@ -217,6 +225,7 @@ def _no_ctrl_c() -> Iterator[None]:
         yield
         return
     heard: list[int] = []
+    resource_tracker.ensure_running()  # it would take the mask away
     usual = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -226,6 +235,20 @@ def _no_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, usual)
         if heard:
             signal.raise_signal(signal.SIGINT)
+
+
+def _end_workers(pool: ProcessPool) -> None:
+    """End all workers at once, before the pool takes from under a starting one what it is to be given."""
+    known = pool._pool_manager.worker_manager.workers
+    workers = list(known.values())
+    for worker in workers:
+        worker.terminate()
+    until = time.monotonic() + END_S
+    for worker in workers:
+        worker.join(max(0.0, until - time.monotonic()))
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
 
 
 @dataclass
