@@ -188,7 +188,9 @@ class PoolEngine:
             for _, future in running:
                 future.cancel()  # type: ignore[no-untyped-call]
             raise
-        except BaseException:  # somebody stops the whole command; a worker for the next rows would only be in the way
+        except (
+            BaseException
+        ):  # somebody stops the whole command; a worker for the next rows would only be in the way
             self.close()
             raise
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -18,20 +20,24 @@ def test_a_signal_that_somebody_else_took_is_raised_at_the_end(number: signal.Si
     usual = signal.signal(number, lambda *_: None)
     done = []
     try:
-        with pytest.raises(KeyboardInterrupt), interrupts_kept():
-            os.kill(os.getpid(), number)
-            done.append("all of it")
+        with pytest.raises(KeyboardInterrupt):
+            told_while(done.append, number)
     finally:
         signal.signal(number, usual)
-    assert done
+    assert done == ["all of it"]
 
 
 def test_without_a_signal_nothing_is_raised_and_the_next_block_hears_nothing_of_before() -> None:
-    with pytest.raises(KeyboardInterrupt), interrupts_kept():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
+    with pytest.raises(KeyboardInterrupt):
+        told_while(time.sleep, signal.SIGINT)
     with interrupts_kept():
-        pass
+        os.getpid()
+
+
+def told_while(work: Callable[[Any], Any], number: signal.Signals) -> None:
+    with interrupts_kept():
+        os.kill(os.getpid(), number)
+        work("all of it")
 
 
 def test_a_stopped_fetch_is_not_tried_again() -> None:
