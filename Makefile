@@ -31,7 +31,7 @@ demo: $(STAMP)  ## Run the whole graph on the embedded sample, from sources to c
 
 test: $(STAMP)  ## Run every test, the slow ones too
 	@bash infra/install-test-packages.sh --report
-	$(BIN)/python -m pytest $(TESTS) -n 2 --dist loadfile -m "" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m "" $(PYTEST_ARGS)
 
 check: $(STAMP)  ## Lint, format, types, layers, and that the Dagster definitions load
 	$(BIN)/ruff check .

@@ -43,7 +43,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("utterances", "utterances", "batch", "2", ("clips",), ("speech",)),
         Recipe("cues", "cues", "batch", "2", ("clips", "tracks"), ("cues",)),
         Recipe("signals", "signals", "batch", "1", ("media", "clips", "utterances"), ("signals",)),
-        Recipe("fingerprints", "fingerprints", "batch", "1", ("clips",)),
+        Recipe("fingerprints", "fingerprints", "batch", "2", ("clips",)),
         # What was there before is no input: a pair belongs to the clip that came later, and adding work
         # never rewrites finished work.
         Recipe("duplicates", "duplicates", "batch", "1", ("fingerprints",), ("duplicates",)),

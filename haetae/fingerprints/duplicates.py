@@ -128,13 +128,24 @@ def _compare_pictures(prints: Prints, clip: int, seen: Candidate, limits: Limits
         mine = as_lanes(pictures.mirrored(as_bytes(mine)))
     other, other_telling = prints.pictures_of(seen.clip)
     apart = picture_distances(other, other_telling, mine, telling)
-    line = _line(apart, 1 - limits.min_video_similarity, PICTURE_SLACK, pictures.STEP_S, limits)
+    lines = [
+        _line(apart[rows, columns], 1 - limits.min_video_similarity, PICTURE_SLACK, pictures.STEP_S, limits)
+        for rows in _moments(prints, seen.clip)
+        for columns in _moments(prints, clip)
+    ]
+    line = min((one for one in lines if one is not None), key=lambda one: one.apart, default=None)
     if line is None:
         return None
     alike = moving_alike(picture_distances(other, other_telling, other, other_telling), apart, line)
     if alike is not None and alike < limits.min_motion_agreement:
         return None
     return _Match(seen.clip, "video", line, pictures.STEP_S, seen.mirrored)
+
+
+def _moments(prints: Prints, clip: int) -> list[slice]:
+    """Which pictures of a clip follow each other: all of a film; of a still each is another look at one moment."""
+    n = len(prints.pictures_of(clip)[0])
+    return [slice(k, k + 1) for k in range(n)] if prints.stills[clip] else [slice(n)]
 
 
 def picture_distances(

@@ -24,7 +24,8 @@ METHOD = f"{pictures.METHOD}+{sounds.METHOD}"
 class Fingerprint:
     """Step: a row of the `clips` table → its row of the `fingerprints` table.
 
-    Reads `clip_id`, `batch`, `blob_id`, `has_video`, `has_audio`. An image clip has one picture hash.
+    Reads `clip_id`, `batch`, `kind`, `blob_id`, `has_video`, `has_audio`. An image has two picture hashes, of the
+    whole and of its inner part, and a step of 0 s.
     Raises, per row: Rejected `decode_failed`, `no_video`, `no_audio`, `too_many_frames`.
     """
 
@@ -45,15 +46,17 @@ class Fingerprint:
         if self._lake is None:
             self.setup()
         path = self._lake.open_local(row["blob_id"])
+        still = row["kind"] == "image"
         shown: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
         if row["has_video"]:
-            shown = pictures.hash_pictures(pictures.read_pictures(path))
+            read = pictures.read_still if still else pictures.read_pictures
+            shown = pictures.hash_pictures(read(path))
         heard = sounds.hash_sound(read_audio(path)) if row["has_audio"] else None
         return [
             {
                 "clip_id": row["clip_id"],
                 "batch": row["batch"],
-                "video_step_s": pictures.STEP_S if shown else None,
+                "video_step_s": None if shown is None else 0.0 if still else pictures.STEP_S,
                 "video_hashes": [bytes(h).hex() for h in shown[0]] if shown else [],
                 "video_quality": [f"{q:02x}" for q in shown[1]] if shown else [],
                 "audio_step_s": sounds.STEP_S if heard is not None else None,

@@ -26,7 +26,8 @@ Lanes = NDArray[np.uint64]
 class Prints:
     """Fingerprints of N clips.
 
-    ids, batches, media: of each clip; media is None where it is not told. pictures: uint64 [P, 4], the
+    ids, batches, media: of each clip; media is None where it is not told. stills: bool [N], images, whose
+    pictures are of one moment. pictures: uint64 [P, 4], the
     picture hashes of all clips. telling: bool [P], the picture is not blank. picture_from: int64 [N + 1],
     where those of a clip begin. sounds: uint32 [S], 0 in silence. sound_from: int64 [N + 1].
     """
@@ -34,6 +35,7 @@ class Prints:
     ids: list[str]
     batches: list[str]
     media: list[str | None]
+    stills: NDArray[np.bool_]
     pictures: Lanes
     telling: NDArray[np.bool_]
     picture_from: NDArray[np.int64]
@@ -51,6 +53,7 @@ class Prints:
             ids=[str(row["clip_id"]) for row in kept],
             batches=[str(row["batch"]) for row in kept],
             media=[row.get("media_id") for row in kept],
+            stills=np.asarray([row["video_step_s"] == 0 for row in kept], dtype=np.bool_),
             pictures=as_lanes(np.frombuffer(packed, dtype=np.uint8).reshape(-1, BYTES)),
             telling=np.frombuffer(quality, dtype=np.uint8) >= LEAST_QUALITY,
             picture_from=_ends([len(row["video_hashes"]) for row in kept]),

@@ -114,6 +114,7 @@ def open_batches(
         found = discover(
             source,
             limit=limits.max_items_per_source,
+            max_bytes=limits.max_bytes,
             allow_hosts=limits.allow_hosts,
             allowed_extractors=limits.allowed_extractors,
             manners=manners,

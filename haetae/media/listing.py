@@ -20,6 +20,7 @@ from haetae.provenance.ids import content_id, file_sha256
 
 SIDECARS = frozenset({".srt", ".vtt", ".json", ".txt", ".csv", ".md", ".yaml", ".yml"})
 LISTING_TIMEOUT_S = 300.0
+MAX_BYTES = 2_000_000_000
 
 
 class Declared(Protocol):
@@ -52,6 +53,7 @@ def discover(
     source: Declared,
     *,
     limit: int = 200,
+    max_bytes: int = MAX_BYTES,
     allow_hosts: tuple[str, ...] = (),
     allowed_extractors: tuple[str, ...] = ("default",),
     manners: Manners | None = None,
@@ -59,7 +61,8 @@ def discover(
     """List a source: the file; the media files of a folder, sorted; the entries of a page, feed or channel.
 
     An archive stands for the files in it, as `<archive>!/<member>`. limit: most entries taken from a page,
-    feed or channel; files of a folder are never left out. allow_hosts: see `egress.Guard`. manners: see
+    feed or channel; files of a folder are never left out. max_bytes: of a page that turns out to be a medium
+    itself. allow_hosts: see `egress.Guard`. manners: see
     `hosts`; with them robots.txt is asked. A site that cannot be listed gives one Found with its error.
     Raises: UsageError for a kind that is not crawled.
     """
@@ -70,7 +73,7 @@ def discover(
     if source.kind == "folder":
         return list(_walk(Path(source.uri)))
     if source.kind in ("page", "feed", "channel"):
-        limits = DownloadLimits(0, 0, LISTING_TIMEOUT_S, allow_hosts, allowed_extractors)
+        limits = DownloadLimits(max_bytes, 0, LISTING_TIMEOUT_S, allow_hosts, allowed_extractors)
         try:
             entries = list_entries(source.uri, limit, limits, manners)
         except Rejected as no:

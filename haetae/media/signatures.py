@@ -5,6 +5,7 @@ Nothing is decoded here; see `probe`.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +30,8 @@ _MEDIA = (
 _TOP_BOXES = frozenset(
     b"ftyp moov mdat moof free skip wide udta meta sidx styp mfra uuid pdin emsg prft ssix".split()
 )
+JPEG_PARTS = 10_000
+"""Parts before its picture that a JPEG is searched for; they are a few dozen."""
 STREAMED_BYTES = 0x7FFF_0000
 _FIXED = {
     "avi": "avi", "mpegts": "ts", "mpeg": "mpg", "flv": "flv", "gif": "gif", "wav": "wav", "w64": "w64",
@@ -85,10 +88,13 @@ def real_extension(demuxer: str, head: bytes, has_picture: bool) -> str:
 
 
 def find_cut_short(path: Path) -> str | None:
-    """Why an MP4, QuickTime, WAV or AVI file is not whole, by its outer parts; None: it is."""
+    """Why an MP4, QuickTime, WAV, AVI or JPEG file is not whole, by its outer parts; None: it is."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        if short := _riff_cut_short(file.read(8), size):
+        head = file.read(8)
+        if head.startswith(b"\xff\xd8\xff"):
+            return _jpeg_cut_short(file, size)
+        if short := _riff_cut_short(head, size):
             return short
         seen: set[bytes] = set()
         at = 0
@@ -113,6 +119,24 @@ def _riff_cut_short(head: bytes, size: int) -> str | None:
     if not head.startswith(b"RIFF") or stated >= STREAMED_BYTES or stated - size <= max(64, size // 50):
         return None
     return f"it states {stated} bytes and has {size}"
+
+
+def _jpeg_cut_short(file: BinaryIO, size: int) -> str | None:
+    """A decoder fills what is missing of a JPEG with grey, without a word."""
+    at = 2
+    for _ in range(JPEG_PARTS):
+        if at + 4 > size:
+            return "it ends before its picture"
+        file.seek(at)
+        mark, kind, length = struct.unpack(">BBH", file.read(4))
+        if mark != 0xFF:
+            return None  # not as the standard has it: left to the decoder
+        if kind == 0xDA:
+            # From here on FF is followed by 00 or by a mark, so FF D9 is the end and nothing else.
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+                return None if whole.find(b"\xff\xd9", at) >= 0 else "it ends before its end mark (FF D9)"
+        at += 1 if kind == 0xFF else 2 + length
+    return None
 
 
 def _boxes(file: BinaryIO, size: int) -> list[tuple[bytes, int]]:

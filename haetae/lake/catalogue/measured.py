@@ -172,8 +172,12 @@ FINGERPRINTS = Table(
     (
         c("clip_id", TEXT, "the clip"),
         c("batch", TEXT, "ingest batch"),
-        c("video_step_s", F64, "seconds from one picture hash to the next; null: no video"),
-        c("video_hashes", TEXTS, "one hash of 256 bits for each step, hex; empty: no video"),
+        c("video_step_s", F64, "seconds from one picture hash to the next; 0: an image; null: no video"),
+        c(
+            "video_hashes",
+            TEXTS,
+            "one hash of 256 bits for each step, hex; of an image: the whole, and 3 % off every edge; empty: no video",
+        ),
         c("video_quality", TEXTS, "how much structure each hashed picture has, 0 to 100, as hex bytes"),
         c("audio_step_s", F64, "seconds from one sound hash to the next; null: no sound"),
         c("audio_hashes", pa.list_(I64), "one hash of 32 bits for each step; empty: no sound"),

@@ -42,7 +42,8 @@ def taken(lake: Lake) -> Taken:
         info = probe(path)
         clip = {"clip_id": clip_id, "batch": batch, "blob_id": lake.put_blob(path, path.suffix)}
         shows = info.width is not None
-        (row,) = step(clip | {"has_video": shows, "has_audio": info.has_audio})
+        kind = "image" if info.is_still else "video" if shows else "audio"
+        (row,) = step(clip | {"kind": kind, "has_video": shows, "has_audio": info.has_audio})
         return dict(row) | more
 
     return take

@@ -86,6 +86,22 @@ def test_a_still_is_found_in_the_film_it_was_taken_from(
     assert pair["offset_s"] == pytest.approx(2.0, abs=0.4)
 
 
+@pytest.mark.parametrize("share", [0.94, 0.955, 0.97])
+def test_a_still_without_its_edges_is_found_by_its_inner_part(
+    known: list[Row], taken: Taken, tmp_path: Path, share: float
+) -> None:
+    """A picture that says something in every pixel, so that a crop moves most of what is hashed."""
+    rng = np.random.default_rng(3)
+    whole = cv2.resize(rng.integers(0, 255, (13, 17, 3), np.uint8), (680, 520), interpolation=cv2.INTER_CUBIC)
+    cut_y, cut_x = (round(side * (1 - share) / 2) for side in whole.shape[:2])
+    cv2.imwrite(str(tmp_path / "whole.png"), whole)
+    cv2.imwrite(str(tmp_path / "inner.png"), whole[cut_y:-cut_y, cut_x:-cut_x][:, ::-1])
+    (pair,) = find_duplicates(
+        [taken(tmp_path / "inner.png", "inner")], [*known, taken(tmp_path / "whole.png", "whole")]
+    )
+    assert (pair["other_id"], pair["mirrored"], pair["overlap_s"]) == ("whole", True, 0.2)
+
+
 def test_another_take_at_the_same_place_is_no_copy(taken: Taken, tmp_path: Path) -> None:
     """Same background, same shapes, other movement: alike in every picture, and not the same film."""
     still = make_film(7, 1)[0]
@@ -169,7 +185,7 @@ def test_the_rows_fit_their_tables_and_come_out_equal_twice(
     lake: Lake, known: list[Row], copies: Copies, originals: dict[str, Path]
 ) -> None:
     by = Lineage("fingerprints", "r", "c")
-    film = {"clip_id": "c", "batch": "b", "has_video": True, "has_audio": True}
+    film = {"clip_id": "c", "batch": "b", "kind": "video", "has_video": True, "has_audio": True}
     film["blob_id"] = lake.put_blob(originals["film0"].read_bytes(), "mp4")
     rows, failed = split_results(InlineEngine().map_rows(Fingerprint(str(lake.root)), [film, film]))
     assert not failed
@@ -185,7 +201,9 @@ def test_a_clip_that_is_no_media_is_refused(lake: Lake) -> None:
     bad = {"clip_id": "c", "batch": "b", "blob_id": lake.put_blob(b"not a film", "mp4")}
     engine = InlineEngine()
     step = Fingerprint(str(lake.root))
-    _, failed = split_results(engine.map_rows(step, [bad | {"has_video": True, "has_audio": False}]))
+    _, failed = split_results(
+        engine.map_rows(step, [bad | {"kind": "video", "has_video": True, "has_audio": False}])
+    )
     assert [one.reason for one in failed] == ["decode_failed"]
 
 

@@ -69,6 +69,9 @@ def web(tmp_path_factory):
     folder = tmp_path_factory.mktemp("web")
     make(folder / "a.mp4", picture("320x240", 3), sound(3))
     make(folder / "b.mp4", picture("160x120", 4), sound(4))
+    with (folder / "long.mp4").open("wb") as long:
+        long.write((folder / "a.mp4").read_bytes())
+        long.truncate(40 << 20)
     (folder / "page.html").write_text(
         "<html><head><title>Interview</title></head><video src='a.mp4'></video></html>"
     )
@@ -192,6 +195,11 @@ def test_a_page_a_feed_and_a_file_address_are_listed(web):
     assert [f.uri for f in discover(source("page", f"{web.base}/page.html"), **allow)] == [
         f"{web.base}/page.html"
     ]
+    long = source("page", f"{web.base}/long.mp4")
+    assert [f.uri for f in discover(long, **allow)] == [long.uri], (
+        "a medium declared as a page is that medium"
+    )
+    assert "too_large" in discover(long, max_bytes=30 << 20, **allow)[0].error
     assert [Path(f.uri).name for f in discover(source("page", f"{web.base}/two.html"), **allow)] == [
         "a.mp4",
         "b.mp4",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import http.server
 import os
+import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -254,6 +257,36 @@ def test_a_wav_that_lost_its_end_is_truncated(tmp_path):
     make(path, sound(6.0))
     path.write_bytes(path.read_bytes()[:300_000])
     assert reason_for(path) == "truncated"
+
+
+def jpeg(tmp_path):
+    """A JPEG with a thumbnail before its picture and something of the camera's after it."""
+    picture = np.random.default_rng(2).integers(0, 255, (240, 320, 3), np.uint8)
+    whole = cv2.imencode(".jpg", picture)[1].tobytes()
+    thumbnail = cv2.imencode(".jpg", picture[:16, :16])[1].tobytes()
+    about = b"\xff\xe1" + struct.pack(">H", 2 + len(thumbnail)) + thumbnail
+    return tmp_path / "a.jpg", whole[:2] + about + whole[2:], b"and more"
+
+
+def test_a_jpeg_with_a_thumbnail_and_a_trailer_is_whole(tmp_path):
+    path, whole, trailer = jpeg(tmp_path)
+    path.write_bytes(whole + trailer)
+    assert (probe(path).width, probe(path).is_still) == (320, True)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.7, 0.99])
+def test_a_jpeg_that_lost_its_end_is_truncated(tmp_path, share):
+    path, whole, _ = jpeg(tmp_path)
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert reason_for(path) == "truncated"
+
+
+def test_a_jpeg_of_fill_bytes_alone_is_no_endless_search(tmp_path):
+    path = tmp_path / "fill.jpg"
+    path.write_bytes(b"\xff\xd8" + b"\xff" * 4_000_000)
+    began = time.monotonic()
+    assert reason_for(path) in ("not_media", "decode_failed")
+    assert time.monotonic() - began < 2.0
 
 
 def test_random_bytes_are_no_media(tmp_path):
