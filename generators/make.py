@@ -5,6 +5,7 @@ Which clip goes to which generator, and whether it may, is decided before; label
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from generators.protocol import (
     FakeRequest,
     FakeResult,
     Generator,
+    Word,
     settings,
 )
 from generators.registry import find
@@ -171,7 +173,14 @@ def view(lake: Lake, clip: Row, tracks: Any, utterances: Any) -> ClipView:
         audio=read_audio(path) if clip["has_audio"] else None,
         faces=tuple(faces),
         speech=tuple(sorted((float(u["start_s"]), float(u["end_s"])) for u in utterances)),
+        words=tuple(sorted(_words(utterances), key=lambda word: (word.start_s, word.end_s))),
     )
+
+
+def _words(utterances: Any) -> Iterator[Word]:
+    for utterance in utterances:
+        for word in utterance["words"] or ():
+            yield Word(word["word"], float(word["start_s"]), float(word["end_s"]), float(word["score"]))
 
 
 def _encode(lake: Lake, frames: NDArray[np.uint8] | None, audio: NDArray[np.float32] | None, crf: int) -> str:

@@ -75,7 +75,8 @@ def eligible(
     """Why a generator may not take a clip, or None if it may.
 
     Reasons: language_not_claimed, no_sentences (no locale or voice for its language), no_audio, no_speech,
-    no_face, face_too_small (median box below `min_face_px`), face_lost (mesh found in too few frames).
+    no_words (what is said, and when, is not known), no_face, face_too_small (median box below `min_face_px`),
+    face_lost (mesh found in too few frames).
     """
     if clip["language"] not in card.languages:
         return "language_not_claimed"
@@ -86,6 +87,8 @@ def eligible(
             return "no_audio"
         if sum(u["end_s"] - u["start_s"] for u in utterances) < MIN_SPEECH_S:
             return "no_speech"
+    if "words" in card.needs and not any(u["words"] for u in utterances):
+        return "no_words"
     if "video" in card.modalities or "face" in card.needs:
         return _face_reason(clip, tracks, min_face_px)
     return None

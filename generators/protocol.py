@@ -33,7 +33,7 @@ __all__ = [
 
 Modality = Literal["video", "audio", "text"]
 Family = Literal["face_swap", "lip_sync", "speech", "diffusion", "text", "combination"]
-Need = Literal["face", "speech", "donor_face", "donor_voice", "sentence"]
+Need = Literal["face", "speech", "words", "donor_face", "donor_voice", "sentence"]
 
 
 class Weights(BaseModel):
@@ -104,6 +104,8 @@ class ClipView:
     """Largest face first; the generator changes faces[0] and leaves the others as they are."""
     speech: tuple[tuple[float, float], ...] = ()
     """Speech stretches, seconds."""
+    words: tuple[Word, ...] = ()
+    """What is said, in order, seconds; empty where it is not known."""
 
 
 @dataclass(frozen=True)

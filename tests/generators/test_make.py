@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from generators.make import MakeFakes
+from generators.make import MakeFakes, view
 from generators.masks import load_masks
-from generators.protocol import ClipView
+from generators.protocol import ClipView, Word
 from haetae.engine import Done, Failed, InlineEngine
 from haetae.lake import Lake
 from haetae.lake.lake import to_arrow
@@ -76,9 +76,23 @@ def clip_row(lake: Lake) -> Callable[[ClipView], Row]:
 
 
 def _row(clip: Row, view: ClipView, generator: str, **more: Any) -> Row:
-    utterances = [{"start_s": a, "end_s": b} for a, b in view.speech]
+    utterances = [{"start_s": a, "end_s": b, "words": []} for a, b in view.speech]
     base = {"generator": generator, "utterances": utterances, "donor": None, "sentence": None, "seed": 77}
     return {**clip, **base, "licence": "CC-BY-4.0", **more}
+
+
+def test_a_generator_sees_the_words_of_all_utterances_in_order(
+    lake: Lake, clip_row: Callable[[ClipView], Row], actor: ClipView
+) -> None:
+    late = {"word": "pagi", "start_s": 0.6, "end_s": 0.9, "score": 0.8}
+    early = {"word": "Selamat", "start_s": 0.1, "end_s": 0.5, "score": 1.0}
+    utterances = [
+        {"start_s": 0.6, "end_s": 1.0, "words": [late]},
+        {"start_s": 0.1, "end_s": 0.5, "words": [early]},
+    ]
+    clip = clip_row(actor)
+    seen = view(lake, clip, clip["tracks"], utterances)
+    assert seen.words == (Word("Selamat", 0.1, 0.5, 1.0), Word("pagi", 0.6, 0.9, 0.8))
 
 
 def _make(lake: Lake, row: Row, **step: Any) -> Row:

@@ -57,6 +57,14 @@ def test_a_clip_that_a_generator_cannot_change_is_named_with_its_reason(
     assert eligible(generator.card, _clip(**clip), tracks, utterances) == reason
 
 
+def test_a_generator_that_needs_words_passes_over_a_clip_without() -> None:
+    card = EspeakTts.card.model_copy(update={"needs": ("speech", "words")})
+    untold = [{"start_s": 0.5, "end_s": 3.5, "words": []}]
+    told = [{"start_s": 0.5, "end_s": 3.5, "words": [{"word": "apa", "start_s": 0.5, "end_s": 0.9}]}]
+    assert eligible(card, _clip(), [], untold) == "no_words"
+    assert eligible(card, _clip(), [], told) is None
+
+
 def test_sound_alone_is_enough_for_speech_and_a_silent_clip_for_a_face() -> None:
     assert eligible(EspeakTts.card, _clip(has_video=False), [], SPEECH) is None
     assert eligible(SelfBlend.card, _clip(has_audio=False), [_track()], []) is None
