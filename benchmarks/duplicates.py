@@ -131,18 +131,14 @@ def _entries(root: Path, scratch: Path) -> list[Entry]:
     """Every file of the folder and its attacked copies, cut as in ingest and fingerprinted."""
     lake = Lake(scratch / "lake")
     began = time.perf_counter()
-    media, clips = [], []
+    media = []
     names: dict[str, tuple[str, str]] = {}
     for number, (name, attack, path) in enumerate(_copies(root, scratch)):
         names[f"m{number:05}"] = (name, attack)
-        if name.endswith((".jpg", ".jpeg", ".png")):
-            clips.append(_image_clip(lake, f"m{number:05}", path, scratch))
-        else:
-            media.append(_media_row(lake, f"m{number:05}", path, scratch))
+        media.append(_media_row(lake, f"m{number:05}", path, scratch))
     print(f"  attacks made in {time.perf_counter() - began:.0f} s")
     engine = PoolEngine()
-    cut, failed = split_results(engine.map_rows(CutAndNormalise(str(lake.root)), media))
-    clips += cut
+    clips, failed = split_results(engine.map_rows(CutAndNormalise(str(lake.root)), media))
     began = time.perf_counter()
     rows, failed_too = split_results(engine.map_rows(Fingerprint(str(lake.root)), clips))
     seconds = sum(clip["duration_s"] for clip in clips)
@@ -150,7 +146,7 @@ def _entries(root: Path, scratch: Path) -> list[Entry]:
     print(f"  fingerprints: {len(clips)} clips, {seconds:.0f} s of media in {took:.1f} s")
     engine.close()
     for no in [*failed, *failed_too]:
-        print(f"  FAILED {names.get(no.item_id, no.item_id)}: {no.reason} {no.detail[:100]}")
+        print(f"  FAILED {names.get(no.item_id, no.item_id)}: {no.reason} {no.detail[:100]!r}")
     clip_of = {clip["clip_id"]: clip for clip in clips}
     made = []
     for row in rows:
@@ -191,13 +187,6 @@ def _media_row(lake: Lake, media_id: str, path: Path, scratch: Path) -> Row:
         "duration_s": info.duration_s, "width": info.width, "height": info.height, "use_case": "other",
         "has_video": info.has_video, "has_audio": info.has_audio, "declared_verdict": "unknown",
     }  # fmt: skip
-
-
-def _image_clip(lake: Lake, media_id: str, path: Path, scratch: Path) -> Row:
-    fit = "scale='min(960,iw)':'min(960,ih)':force_original_aspect_ratio=decrease"
-    png = attacked(path, ("-vf", fit, "-frames:v", "1"), scratch / "image.png")
-    facts = {"has_video": True, "has_audio": False, "duration_s": 0.04, "media_id": media_id, "batch": "b"}
-    return facts | {"clip_id": f"image-{media_id}", "blob_id": lake.put_blob(png, "png")}
 
 
 def middle_phash(path: Path) -> NDArray[np.bool_]:
