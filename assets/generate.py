@@ -27,7 +27,8 @@ from haetae.media.manifest import forbids_training
 from haetae.params import Params
 from haetae.provenance.ids import seed_of
 from haetae.provenance.ledger import Ledger
-from haetae.provenance.policy import Verdict, may_use, meet
+from haetae.provenance.policy import Verdict, may_make, may_show, may_use, meet
+from haetae.provenance.protected import load_protected
 
 PASSED_OVER = "passed over: "
 """Prefix of the metadata that tell how many clips a generator passed over, by reason."""
@@ -151,8 +152,13 @@ def fakes(
     desk = Desk(lake, params, find(generator).card, key, media, clips, tracks, utterances, groups, sources)
     requests, passed_over = desk.requests()
     knobs = params.generate
+    weights, sha256 = params.tracks.embedding_weights, params.tracks.embedding_sha256
     step = MakeFakes(
-        lake_root=lake.root, crf=knobs.crf, timeout_s=knobs.timeout_s, recheck_every=knobs.recheck_every
+        lake_root=lake.root,
+        crf=knobs.crf,
+        timeout_s=knobs.timeout_s,
+        recheck_every=knobs.recheck_every,
+        recogniser=(weights, sha256) if weights is not None and sha256 is not None else None,
     )
     rows, failed = stage.map(step, requests)
     edges = [edge for row in rows for edge in _edges(row)]
@@ -186,12 +192,16 @@ class Desk:
         self._split: dict[str, str] = {row["clip_id"]: row["split"] for row in groups.to_pylist()}
         self._sources = {row["source_id"]: row for row in sources.to_pylist()}
         self._forbidden = {row["media_id"] for row in media.to_pylist() if forbids_training(row["c2pa"])}
+        self._protected = load_protected(params.policy.protected)
+        self._today = dt.date.today()
         self._ledger = Ledger(lake.local_path("ledger.jsonl"))
 
     def requests(self) -> tuple[list[Row], Counter[str]]:
         """Rows for `MakeFakes`, and how many clips were passed over for which reason."""
-        usable = self._usable_sources()
         passed_over: Counter[str] = Counter()
+        if not self._may_run():
+            return [], Counter({"refused_by_policy": len(self._clips)})
+        usable = self._usable_sources()
         targets = []
         for clip in self._clips:
             reason = self._not_a_target(clip, usable)
@@ -208,21 +218,37 @@ class Desk:
                 requests.append(made)
         return requests, passed_over
 
+    def _may_run(self) -> bool:
+        """Whether the licences of the generator and its weights let it work for our purpose at all."""
+        licences = [self._card.licence, *(weights.licence for weights in self._card.weights)]
+        verdict = may_make(licences, commercial=self._params.policy.commercial)
+        return verdict.allowed or self._decided(self._card.key, verdict)
+
     def _usable_sources(self) -> set[str]:
         """Sources of the batch that the policy gate lets through; every decision goes to the ledger."""
         usable = set()
         for source_id in sorted({clip["source_id"] for clip in self._clips}):
-            verdict: Verdict = may_use(self._sources[source_id], "synthesis", dt.date.today())
-            detail = {"batch": self._batch, "reasons": list(verdict.reasons)}
-            decision = "allowed" if verdict.allowed else "refused"
-            self._ledger.record("synthesis", source_id, decision, {**detail, "generator": self._card.key})
-            if verdict.allowed:
+            source = self._sources[source_id]
+            allowed: Verdict = may_use(source, "synthesis", self._today)
+            licensed = may_make([source["licence"]], commercial=self._params.policy.commercial)
+            reasons = dict.fromkeys((*allowed.reasons, *licensed.reasons))
+            if self._decided(source_id, Verdict(not reasons, tuple(reasons))):
                 usable.add(source_id)
         return usable
+
+    def _decided(self, subject: str, verdict: Verdict) -> bool:
+        """Write a decision of the gate to the ledger, and return it."""
+        detail = {"batch": self._batch, "reasons": list(verdict.reasons), "generator": self._card.key}
+        self._ledger.record("synthesis", subject, "allowed" if verdict.allowed else "refused", detail)
+        return verdict.allowed
 
     def _not_a_target(self, clip: Row, usable: set[str]) -> str | None:
         if clip["source_id"] not in usable:
             return "refused_by_policy"
+        shown = may_show(self._people(clip), self._protected, self._today)
+        if not shown.allowed:
+            self._decided(clip["clip_id"], shown)
+            return "protected_person"
         if clip["media_id"] in self._forbidden:
             return "forbidden_by_manifest"
         if clip["declared_verdict"] != "real":
@@ -232,6 +258,11 @@ class Desk:
         if clip["clip_id"] not in self._split:
             return "no_split"
         return None
+
+    def _people(self, clip: Row) -> list[str]:
+        """Everybody who is declared of the clip, or known on one of its faces."""
+        faces = (track["identity"] for track in self._tracks[clip["clip_id"]])
+        return [*clip["identities"], *(name for name in faces if name)]
 
     def _same_split(self, one: Row, other: Row) -> bool:
         mine, theirs = str(one["clip_id"]), str(other["clip_id"])

@@ -6,6 +6,7 @@ computed at all. How it is computed is told by the asset itself.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from haetae import __version__
 from haetae.lake import Lake, Lineage
 from haetae.params import Params
 from haetae.provenance.ids import digest
+from haetae.provenance.policy import may_show
+from haetae.provenance.protected import load_protected
 
 Scope = Literal["all", "batch", "batch_by_generator", "snapshot"]
 
@@ -54,9 +57,9 @@ RECIPES: dict[str, Recipe] = {
             "fakes",
             "fakes",
             "batch_by_generator",
-            "2",
+            "3",
             ("media", "clips", "tracks", "utterances", "groups", "sources"),
-            ("generate",),
+            ("policy", "generate"),
         ),
         Recipe(
             "labels", "labels", "batch_by_generator", "1", ("fakes", "clips", "tracks", "original_labels")
@@ -92,6 +95,7 @@ def fingerprint(lake: Lake, params: Params, recipe: Recipe, partition: Partition
         # Which generators run is no part of how one of them works.
         knobs["generate"].pop("generators")
         knobs["card"] = _card_digest(partition[1])
+        knobs["policy"]["protected"] = _protected_clips(lake, params, partition[0])
     inputs = {name: _input_digest(lake, recipe, name, partition) for name in recipe.reads}
     return digest(recipe.asset, recipe.code_version, params.seed, knobs, inputs)
 
@@ -138,6 +142,19 @@ def _sources_digest(lake: Lake, batch: str | None) -> Any:
         for name in ("uri", "declared_at", "declared_by"):
             row.pop(name)
     return digest(kept)
+
+
+def _protected_clips(lake: Lake, params: Params, batch: str) -> list[str]:
+    """Clips of a batch that show a person protected today: other entries, and other days, leave its fakes alone."""
+    entries = load_protected(params.policy.protected)
+    if not entries:
+        return []
+    names: dict[str, list[str]] = {row["clip_id"]: [*row["identities"]] for row in lake.rows("clips", batch)}
+    for track in lake.rows("tracks", batch):
+        if track["identity"]:
+            names[track["clip_id"]].append(track["identity"])
+    today = dt.date.today()
+    return sorted(clip for clip, people in names.items() if not may_show(people, entries, today).allowed)
 
 
 def _card_digest(generator: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.masks import masks_to_bytes, regions_of
+from generators.measured import Measurer
 from generators.protocol import (
     Card,
     ClipView,
@@ -43,7 +44,7 @@ class MakeFakes:
 
     lake_root: folder or URL of the lake; crf: x264 quality, the same as that of the clips; device: where
     weights go; recheck_every: one of so many fakes, drawn by its seed, is made twice and must come out the
-    same (0: none); params: overrides of the card's parameters.
+    same (0: none); params: overrides of the card's parameters; recogniser: see `generators.measured`.
     Raises on a row: Rejected with the generator's reason; Rejected("contract_broken") for a wrong plug-in.
     """
 
@@ -58,8 +59,12 @@ class MakeFakes:
     timeout_s: float = 900.0
     recheck_every: int = 16
     params: dict[str, Any] = field(default_factory=dict)
+    recogniser: tuple[str, str] | None = None
     _loaded: dict[str, Generator] = field(init=False, default_factory=dict, repr=False, compare=False)
-    _tracker: Any = field(init=False, default=None, repr=False, compare=False)
+    _measurer: Measurer = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._measurer = Measurer(self.recogniser)
 
     def setup(self) -> None:
         """Nothing is shared by all rows; a generator is loaded with its first row and kept."""
@@ -71,8 +76,12 @@ class MakeFakes:
         result = generator.generate(request)
         change = verify(generator.card, request, result)
         self._recheck(generator, request, result)
-        metrics = {**result.metrics, **change.as_metrics(), **self._found_again(request.target, result)}
-        return [self._store(lake, row, generator.card, request, result, metrics)]
+        measured = self._measurer.measure(request, result)
+        metrics = {**result.metrics, **change.as_metrics()}
+        if measured.face_found_again is not None:
+            metrics["face_found_again"] = measured.face_found_again
+        made = self._store(lake, row, generator.card, request, result, metrics)
+        return [made | measured.quality.as_columns()]
 
     def _generator(self, key: str) -> Generator:
         if key not in self._loaded:
@@ -97,23 +106,6 @@ class MakeFakes:
             return
         if differs := same(result, generator.generate(request)):
             raise Rejected("contract_broken", f"determinism: a second call gave other {differs}")
-
-    def _found_again(self, target: ClipView, result: FakeResult) -> dict[str, float]:
-        """Share of changed frames with a face in the target in which a face is found there in the fake."""
-        face = next((f for f in target.faces if f.track_id == result.track_id), None)
-        if result.frames is None or result.masks is None or face is None:
-            return {}
-        if self._tracker is None:
-            from haetae.faces.mesh import MeshTracker
-
-            self._tracker = MeshTracker()
-        span = slice(face.first_frame, face.first_frame + len(face.mesh))
-        asked = face.found & result.masks[span].any(axis=(1, 2))
-        if not asked.any():
-            return {}
-        boxes = np.concatenate([face.mesh[:, :, :2].min(axis=1), face.mesh[:, :, :2].max(axis=1)], axis=1)
-        _, found = self._tracker.track(result.frames[span], boxes)
-        return {"face_found_again": round(float(found[asked].mean()), 6)}
 
     def _store(
         self, lake: Lake, row: Row, card: Card, request: FakeRequest, result: FakeResult, metrics: Row

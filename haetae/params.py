@@ -88,6 +88,11 @@ class Generate(Section):
     recheck_every: int = Field(16, ge=0, le=10_000)
 
 
+class Policy(Section):
+    commercial: bool = False
+    protected: str | None = None
+
+
 class Dataset(Section):
     train: Fraction = 0.5
     val: Fraction = 0.2
@@ -179,6 +184,7 @@ class Params(Section):
     signals: Signals = Signals()
     duplicates: Duplicates = Duplicates()
     identities: Identities = Identities()
+    policy: Policy = Policy()
     generate: Generate = Generate()
     dataset: Dataset = Dataset()
     detector: Detector = Detector()

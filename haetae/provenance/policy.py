@@ -6,9 +6,11 @@ The gate only decides; the caller records the decision in the ledger.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from haetae.provenance.protected import Protected, protecting
 
 _PERMISSIVE = (
     "CC0-1.0",
@@ -56,6 +58,29 @@ def may_use(source: Mapping[str, Any], purpose: str, today: dt.date | None = Non
     return Verdict(not reasons, tuple(reasons))
 
 
+def may_show(names: Sequence[str], protected: Iterable[Protected], today: dt.date) -> Verdict:
+    """Whether a fake may be made of, or with, these people.
+
+    Reasons: protected:minor, protected:election_candidate, protected:deny_list.
+    """
+    reasons = dict.fromkeys(f"protected:{entry.reason}" for entry in protecting(protected, names, today))
+    return Verdict(not reasons, tuple(reasons))
+
+
+def may_make(licences: Sequence[str | None], *, commercial: bool) -> Verdict:
+    """Whether anything may be made under all of these licences together: of source, donor, weights and code.
+
+    commercial: what is made serves a commercial purpose. Reasons: licence_forbids_derivatives,
+    licence_non_commercial.
+    """
+    reasons = []
+    if any(one is not None and is_no_derivatives(one) for one in licences):
+        reasons.append("licence_forbids_derivatives")
+    if commercial and any(one is not None and is_non_commercial(one) for one in licences):
+        reasons.append("licence_non_commercial")
+    return Verdict(not reasons, tuple(reasons))
+
+
 def purpose_of(split: str) -> str:
     """The declared purpose that a split of the data set needs."""
     return "benchmark" if split == "test" else "training"
@@ -63,6 +88,11 @@ def purpose_of(split: str) -> str:
 
 def is_no_derivatives(licence: str) -> bool:
     return "-ND" in licence.upper()
+
+
+def is_non_commercial(licence: str) -> bool:
+    upper = licence.upper()
+    return "-NC" in upper or "NONCOMMERCIAL" in upper.replace("-", "").replace(" ", "")
 
 
 def meet(licences: Sequence[str | None]) -> str:
