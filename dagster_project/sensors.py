@@ -38,7 +38,7 @@ def new_batch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
             lake, crawled, params.crawl, "sensor", only_due=True, manners=manners
         ).problems
     if lake.files.is_local:
-        open_reported(lake, params.crawl.batch_size, "sensor")
+        open_reported(lake, params.crawl.batch_size, "sensor", params.crawl.allow_hosts)
     for problem in problems:
         context.log.warning(problem)
     known = set(context.instance.get_dynamic_partitions("batch"))

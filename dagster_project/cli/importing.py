@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,7 +71,7 @@ def import_(
     if as_json:
         print_json({"inventory": data_set.inventory.as_json(), **told})
     else:
-        _print(told)
+        _print(told, f"haetae --lake {shlex.quote(state.lake_root)}")
     if told["errors"]:
         sys.exit(1)
 
@@ -120,7 +121,7 @@ def _bring_in(
     }
 
 
-def _print(told: dict[str, Any]) -> None:
+def _print(told: dict[str, Any], command: str) -> None:
     console = out_console()
     known = told["items"] - told["new"]
     console.print(
@@ -136,5 +137,10 @@ def _print(told: dict[str, Any]) -> None:
     if not told["terms_accepted"]:
         console.print(NOT_ACCEPTED, style="yellow", highlight=False)
     console.print(
-        "see: haetae sql \"SELECT * FROM imports\"  and  haetae sql 'FROM quarantine'", highlight=False
+        f"go on with:  {command} run --until labels\n"
+        f'see:         {command} sql "SELECT item_key, video_verdict, audio_verdict FROM imports"\n'
+        f'             {command} sql "SELECT item_id, reason, detail FROM quarantine"',
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
     )

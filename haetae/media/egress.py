@@ -39,6 +39,13 @@ class EgressRefused(OSError):
     """A connection that the guard did not let out; network code sees an ordinary connection error."""
 
 
+def refused_at(where: str) -> Rejected:
+    """What a person is told of a refused `host:port`; its first word is that place."""
+    return Rejected(
+        "egress_refused", f"{where} is not public; to reach it all the same, add it to crawl.allow_hosts"
+    )
+
+
 class BudgetSpent(OSError):
     """The bytes or the time of a guarded block are spent; `why` is the refusal that says which."""
 
@@ -79,7 +86,7 @@ class Guard:
         """Why the block must fail: its budget is spent, or else the last address that it was refused."""
         if self.spent is not None:
             return self.spent
-        return Rejected("egress_refused", self.refused[-1]) if self.refused else None
+        return refused_at(self.refused[-1]) if self.refused else None
 
     def narrow(self, *, max_bytes: int, deadline: float) -> None:
         """Lower the budget; a limit that is already tighter stays."""

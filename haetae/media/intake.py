@@ -107,7 +107,7 @@ def open_batches(
     sweep(lake)
     items = lake.rows("items")
     known = {row["item_id"]: row for row in items}
-    looks = _Looks(known, _to_retry(lake, items))
+    looks = _Looks(known, to_retry(lake, items, limits.allow_hosts))
     for source in sources:
         if only_due and not is_due(source, lake.rows("visits", source.id)):
             continue
@@ -130,20 +130,35 @@ def open_batches(
     return Opened(tuple(opened), tuple(looks.problems))
 
 
-def _to_retry(lake: Lake, items: Sequence[Row]) -> dict[str, int]:
-    """Items that failed in passing and wait in no batch, with how often they were tried, if that is not too often."""
+def to_retry(lake: Lake, items: Sequence[Row], allow_hosts: Sequence[str]) -> dict[str, int]:
+    """Items to fetch again, with how often they were tried: those that wait in no batch and failed in passing, if not
+    too often, or were refused for a host that is allowed now."""
     batches: dict[str, set[str]] = {}
     for row in items:
         batches.setdefault(row["item_id"], set()).add(row["batch"])
     written = set(lake.partitions("media"))
-    refusals = lake.read("quarantine").select(["item_id", "stage", "reason"]).to_pylist()
-    failed = {row["item_id"] for row in refusals if row["stage"] == "media" and row["reason"] in PASSING}
-    failed -= set(lake.read("media")["item_id"].to_pylist())
+    there = set(lake.read("media")["item_id"].to_pylist())
+    refusals: dict[str, list[Row]] = {}
+    for row in lake.read("quarantine").select(["item_id", "stage", "reason", "detail"]).to_pylist():
+        if row["stage"] == "media" and row["item_id"] in batches:
+            refusals.setdefault(row["item_id"], []).append(row)
     return {
         item_id: len(batches[item_id])
-        for item_id in failed & batches.keys()
-        if batches[item_id] <= written and len(batches[item_id]) < MAX_TRIES
+        for item_id, refused in refusals.items()
+        if item_id not in there
+        and batches[item_id] <= written
+        and len(batches[item_id]) < MAX_TRIES
+        and (
+            any(row["reason"] in PASSING for row in refused)
+            or all(_is_allowed_now(row, allow_hosts) for row in refused)
+        )
     }
+
+
+def _is_allowed_now(refusal: Row, allow_hosts: Sequence[str]) -> bool:
+    """Whether it was for a host that has been allowed since."""
+    told = any(f"{host} is not public" in refusal["detail"] for host in allow_hosts)
+    return refusal["reason"] == "egress_refused" and told
 
 
 def is_due(source: Source, visits: Sequence[Row], now: dt.datetime | None = None) -> bool:

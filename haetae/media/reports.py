@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -48,7 +50,8 @@ class ReportState:
 
     state: waiting (no batch has fetched it yet) | fetched | refused. reason: the snake_case word of a
     refusal; `duplicate` beside `fetched` where the lake had the same file before. verdict: real | fake |
-    unknown, by people, construction or a data set, never by a detector alone.
+    unknown, by people who looked at it, never by a detector alone. declared: the same, as its source or a
+    data set states it, which nobody here has looked at.
     """
 
     report_id: str
@@ -56,6 +59,7 @@ class ReportState:
     reason: str | None = None
     media_id: str | None = None
     verdict: str = "unknown"
+    declared: str = "unknown"
 
 
 def report_media(
@@ -109,14 +113,15 @@ def report_media(
     return report_id
 
 
-def pending(lake: Lake) -> list[Row]:
+def pending(lake: Lake, again: Collection[str] = ()) -> list[Row]:
     """What was reported and is in no batch yet: one row for each file or address, in order of arrival.
 
-    The first report of a thing stands for later ones of it. Rows hold `item_id`, `uri`, `sha256`,
-    `size_bytes` as `items` wants them, `source_id` (see `report_source`), `language`, `use_case`,
-    `report_id`, and `address`: the full address or the path of the file, which belongs in no table.
+    again: items that are to be fetched once more. The first report of a thing stands for later ones of it.
+    Rows hold `item_id`, `uri`, `sha256`, `size_bytes` as `items` wants them, `source_id` (see
+    `report_source`), `language`, `use_case`, `report_id`, and `address`: the full address or the path of the
+    file, which belongs in no table.
     """
-    known = set(lake.read("items")["item_id"].to_pylist())
+    known = set(lake.read("items")["item_id"].to_pylist()) - set(again)
     rows: dict[str, Row] = {}
     for report in sorted(lake.rows("reports"), key=lambda row: (row["reported_at"], row["report_id"])):
         address = _address_of(lake, report)
@@ -164,14 +169,15 @@ def report_state(lake: Lake, report_id: str) -> ReportState | None:
     reasons = _column(lake, "SELECT reason FROM quarantine WHERE item_id = ? ORDER BY stage, reason", item_id)
     twice = "duplicate" if "duplicate" in reasons else None
     media_id = fetched[0] if fetched else None
-    if media_id is None and report["blob_id"] and twice:
-        media_id = report["blob_id"].partition(".")[0]
+    if media_id is None and twice:
+        media_id = _same_file(lake, item_id)
     if media_id is not None:
         clips = _column(lake, "SELECT clip_id FROM clips WHERE media_id = ?", media_id)
         refused = _column(lake, "SELECT reason FROM quarantine WHERE item_id = ? ORDER BY 1", media_id)
         if refused and not clips:
             return ReportState(report_id, "refused", refused[0], media_id)
-        return ReportState(report_id, "fetched", twice, media_id, _verdict(lake, media_id))
+        verdict, declared = (_verdict(lake, media_id, who) for who in (REVIEWED, STATED))
+        return ReportState(report_id, "fetched", twice, media_id, verdict, declared)
     if twice:
         return ReportState(report_id, "fetched", twice)
     if reasons:
@@ -179,11 +185,22 @@ def report_state(lake: Lake, report_id: str) -> ReportState | None:
     return ReportState(report_id, "waiting")
 
 
-def _verdict(lake: Lake, media_id: str) -> str:
+REVIEWED = "evidence = 'reviewed'"
+STATED = "evidence IN ('imported', 'construction')"
+
+
+def _same_file(lake: Lake, item_id: str) -> str | None:
+    """The media that the lake had before a refused copy of it came."""
+    said = _column(lake, "SELECT detail FROM quarantine WHERE item_id = ? AND reason = 'duplicate'", item_id)
+    found = re.search(r"same bytes as media (\S+) ", said[0] if said else "")
+    return found.group(1) if found else None
+
+
+def _verdict(lake: Lake, media_id: str, who: str) -> str:
     """Fake where anything in it is stated to be fake, real where everything stated is real, else unknown."""
     query = (
         "SELECT DISTINCT l.verdict FROM current_labels l JOIN clips c ON l.sample_id = c.clip_id "
-        "WHERE c.media_id = ? AND l.evidence <> 'predicted'"
+        f"WHERE c.media_id = ? AND l.{who}"
     )
     found = set(_column(lake, query, media_id))
     return "fake" if "fake" in found else "real" if found == {"real"} else "unknown"

@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 from urllib.response import addinfourl
 
 from haetae.errors import Rejected
-from haetae.media.egress import BudgetSpent, EgressRefused, Guard, current
+from haetae.media.egress import BudgetSpent, EgressRefused, Guard, current, refused_at
 
 PIECE_BYTES = 64 << 10
 ADDRESS_MAX_CHARS = 8192
@@ -84,7 +84,7 @@ def refusal_in(error: BaseException | None) -> Rejected | None:
         if isinstance(error, BudgetSpent):
             return error.why
         if isinstance(error, EgressRefused):
-            return Rejected("egress_refused", str(error).partition(" is not")[0])
+            return refused_at(str(error).partition(" is not")[0])
         error = error.__cause__ or error.__context__
     return None
 

@@ -170,7 +170,7 @@ async def _take_one(
     try:
         said = AddressReport.model_validate(fields)
     except ValidationError as error:
-        problems = {str(one["loc"][0]) if one["loc"] else "": one["msg"] for one in error.errors()}
+        problems = {str(one["loc"][0]) if one["loc"] else "": _told(one) for one in error.errors()}
         raise Refused(422, problems, given) from error
     if bool(said.address) == (sent is not None):
         raise Refused(422, {"address": "give either an address or a file"}, given)
@@ -185,6 +185,12 @@ async def _take_one(
         raise Refused(422, {field: no.detail or no.reason}, given) from no
     except UsageError as error:
         raise Refused(422, {"": str(error)}, given) from error
+
+
+def _told(fault: Mapping[str, Any]) -> str:
+    if fault["type"] == "extra_forbidden":
+        return f"there is no such field; there are: {', '.join([*AddressReport.model_fields, 'file'])}"
+    return str(fault["msg"])
 
 
 def _keep(lake: Lake, said: AddressReport, sent: UploadFile | None, max_bytes: int) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from haetae.lake import Lake
+from haetae.engine import Failed
+from haetae.lake import Lake, Lineage
+from haetae.media.egress import refused_at
 from haetae.media.intake import fetch_rows
 from haetae.media.reported import open_reported
 from haetae.media.reports import report_media
@@ -69,3 +71,21 @@ def test_a_batch_holds_no_more_than_its_size(lake):
     for k in range(5):
         report(lake, k, uri=f"https://media.example/{k}.mp4")
     assert [len(lake.rows("items", key)) for key in open_reported(lake, 2, "run")] == [2, 2, 1]
+
+
+def test_a_report_refused_for_a_private_host_is_fetched_once_that_host_is_allowed(lake):
+    report(lake, uri="http://127.0.0.1:8799/clip.mp4")
+    (first,) = open_reported(lake, 10, "run")
+    (item,) = lake.rows("items", first)
+    no = refused_at("127.0.0.1:8799")
+    refused = [Failed(item["item_id"], "media", no.reason, f"clip.mp4: {no.detail}")]
+    lake.write("media", first, [], Lineage("media", "run", "1"), failed=refused)
+    assert open_reported(lake, 10, "run", ["127.0.0.1:879", "example.org:80"]) == ()
+    (second,) = open_reported(lake, 10, "run", ["127.0.0.1:8799"])
+    assert second != first
+    assert [row["item_id"] for row in lake.rows("items", second)] == [item["item_id"]]
+    assert open_reported(lake, 10, "run", ["127.0.0.1:8799"]) == (), "it waits in a batch already"
+    elsewhere = refused_at("10.0.0.1:80")
+    refused = [Failed(item["item_id"], "media", elsewhere.reason, f"clip.mp4: {elsewhere.detail}")]
+    lake.write("media", second, [], Lineage("media", "run", "1"), failed=refused)
+    assert open_reported(lake, 10, "run", ["127.0.0.1:8799"]) == (), "another host is in its way now"

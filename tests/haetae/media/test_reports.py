@@ -196,6 +196,24 @@ def test_a_reported_file_is_fetched_and_the_report_tells_what_became_of_it(lake,
     ):
         lake.write("labels", "b-1", labels, RUN)
         assert report_state(lake, report_id).verdict == verdict
+    lake.write("labels", "b-1", [label("real", "imported", "video")], RUN)
+    state = report_state(lake, report_id)
+    assert (state.verdict, state.declared) == ("unknown", "real"), (
+        "what a source declares nobody has looked at"
+    )
+
+
+def test_a_reported_copy_leads_to_the_file_that_was_there_before(lake):
+    report_id = report(lake, "https://example.org/a")
+    put_in_a_batch(lake, "b-1", pending(lake))
+    (item,) = lake.rows("items")
+    detail = "https://example.org/a has the same bytes as media abc of batch b-0"
+    lake.write("clips", "b-1", [clip_of({"media_id": "abc"})], RUN)
+    lake.write("labels", "b-1", [label("fake", "imported", "video")], RUN)
+    lake.write("media", "b-1", [], RUN, failed=[Failed(item["item_id"], "media", "duplicate", detail)])
+    state = report_state(lake, report_id)
+    assert (state.state, state.reason, state.media_id) == ("fetched", "duplicate", "abc")
+    assert (state.verdict, state.declared) == ("unknown", "fake")
 
 
 @pytest.mark.parametrize(
