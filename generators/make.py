@@ -96,7 +96,7 @@ class MakeFakes:
             target=view(lake, row, row["tracks"], row["utterances"]),
             seed=row["seed"],
             language=row["language"],
-            donor=None if donor is None else view(lake, donor, donor["tracks"], ()),
+            donor=None if donor is None else view(lake, donor, donor["tracks"], donor.get("utterances", ())),
             sentence=row.get("sentence"),
             params=self.params,
         )

@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from haetae.faces.look import Look, look_at
-from haetae.faces.regions import five_points, mouth_openness
+from haetae.faces.regions import mouth_openness
 from haetae.voice.loudness import loudness_lufs
 from haetae.voice.sync import av_offset
 
@@ -54,17 +53,14 @@ class FakeQuality:
 
     flicker: mean |change from frame to frame of the fake, less that of the target| inside the masks, luma
     0 to 255. seam: mean gradient on the border of the masks, less that of the target there, luma per px; a
-    hard edge is large, a blurred one negative. look_to_target, look_to_donor: distance of the changed face,
-    see `faces.look.Look`; the fake looks like its donor where the second is the smaller. identity_to_target,
-    identity_to_donor: cosine of embeddings, -1 to 1; only with recogniser weights. sync_offset_s: how much later the
-    sound is than the lips; sync_confidence: see `voice.sync`. loudness_change_lu: loudness of the changed sound,
-    less that of the same stretch of the target, LU. duration_change_s: of the sound.
+    hard edge is large, a blurred one negative. identity_to_target, identity_to_donor: cosine of embeddings, -1 to
+    1, only with recogniser weights; light and skin, which a swap takes over from its target, tell nothing.
+    sync_offset_s: how much later the sound is than the lips; sync_confidence: see `voice.sync`. loudness_change_lu:
+    loudness of the changed sound, less that of the same stretch of the target, LU. duration_change_s: of the sound.
     """
 
     flicker: float | None = None
     seam: float | None = None
-    look_to_target: float | None = None
-    look_to_donor: float | None = None
     identity_to_target: float | None = None
     identity_to_donor: float | None = None
     sync_offset_s: float | None = None
@@ -83,27 +79,17 @@ def picture_quality(before: Frames, after: Frames, masks: Masks) -> FakeQuality:
     return FakeQuality(flicker=_flicker(before, after, masks), seam=_seam(before, after, masks))
 
 
-def likeness(
-    target: Seen, fake: Seen, donor: Seen | None, embedder: FaceEmbedder | None = None
-) -> FakeQuality:
+def likeness(target: Seen, fake: Seen, donor: Seen | None, embedder: FaceEmbedder | None) -> FakeQuality:
     """Whom the changed face is like; target and fake are the same stretch, with the changed face.
 
     embedder: a recogniser, where its weights are given.
     """
-    looks = {name: _looks(seen) for name, seen in (("target", target), ("fake", fake), ("donor", donor))}
-    persons = (
-        {
-            name: _person(seen, embedder)
-            for name, seen in (("target", target), ("fake", fake), ("donor", donor))
-        }
-        if embedder is not None
-        else {}
-    )
+    if embedder is None:
+        return FakeQuality()
+    shown = _person(fake, embedder)
     return FakeQuality(
-        look_to_target=_distance(looks["fake"], looks["target"]),
-        look_to_donor=_distance(looks["fake"], looks["donor"]),
-        identity_to_target=_cosine(persons.get("fake"), persons.get("target")),
-        identity_to_donor=_cosine(persons.get("fake"), persons.get("donor")),
+        identity_to_target=_cosine(shown, _person(target, embedder)),
+        identity_to_donor=_cosine(shown, _person(donor, embedder)),
     )
 
 
@@ -182,23 +168,10 @@ def _steepness(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.hypot(across, down), np.float32)
 
 
-def _looks(seen: Seen | None) -> list[Look]:
-    if seen is None:
-        return []
-    made = (look_at(seen.frames[t], five_points(seen.mesh[t])) for t in seen.evenly())
-    return [look for look in made if look is not None]
-
-
-def _distance(mine: Sequence[Look], theirs: Sequence[Look]) -> float | None:
-    """Median over all pairs: poses differ, and some pairs meet."""
-    each = [a.distance(b) for a in mine for b in theirs]
-    return float(np.median(each)) if each else None
-
-
-def _person(seen: Seen | None, embedder: FaceEmbedder | None) -> NDArray[np.float32] | None:
+def _person(seen: Seen | None, embedder: FaceEmbedder) -> NDArray[np.float32] | None:
     from haetae.faces.embed import face_crop
 
-    if seen is None or embedder is None or not (at := seen.evenly()):
+    if seen is None or not (at := seen.evenly()):
         return None
     return embedder.embed([face_crop(seen.frames[t], seen.mesh[t]) for t in at])
 

@@ -54,12 +54,6 @@ FAKES = Table(
             "change from frame to frame that the target has not, in the masks, luma 0-255; null: no picture",
         ),
         c("seam", F64, "gradient at the masks' border that the target has not, luma/px; null: no picture"),
-        c(
-            "look_to_target",
-            F64,
-            "distance of the changed face from the target's, 0-2; null: no face changed",
-        ),
-        c("look_to_donor", F64, "the same from the donor's face; null: no face changed or no donor's"),
         c("identity_to_target", F64, "cosine of face embeddings, -1 to 1; null: no recogniser weights"),
         c("identity_to_donor", F64, "the same with the donor's face; null: also without one"),
         c("sync_offset_s", F64, "sound later than the lips, seconds; null: not measurable"),
