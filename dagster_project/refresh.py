@@ -139,7 +139,7 @@ class Refresh:
         limits = self._params.crawl
         opened = open_batches(self._lake, crawled, limits, "intake", manners=manners_of(self._lake, limits))
         self._outcome.unlisted += opened.problems
-        open_reported(self._lake, limits.batch_size, "intake")
+        open_reported(self._lake, limits.batch_size, "intake", limits.allow_hosts)
         for source in declared:
             if is_data_set(source):
                 look_at_source(source).bring_in(self._lake, source, limits.batch_size, "intake")

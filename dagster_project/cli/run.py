@@ -12,6 +12,8 @@ import typer
 from dagster_project.cli.console import Show, error_console, out_console
 from dagster_project.cli.state import State, state_of
 from haetae.engine import PoolEngine
+from haetae.lake import Lake
+from haetae.media.intake import SourcesFiles
 from haetae.params import Params
 
 
@@ -21,7 +23,8 @@ def run(
         list[Path] | None,
         typer.Option(
             "--sources",
-            help="A sources file; may be given more than once. Without it the embedded sample is rendered and used.",
+            help="A sources file; may be given more than once. Without it: those that the lake has; in a new "
+            "lake, the embedded sample.",
         ),
     ] = None,
     until: Annotated[
@@ -52,7 +55,9 @@ def run(
         with only_writer(state.lake), show.showing():
             state.lake.files.sweep()
             try:
-                paths = sources or [_embedded_sample(state, params, engine, show)]
+                paths = sources or _known_sources(state.lake)
+                if paths is None:
+                    paths = [_embedded_sample(state, params, engine, show)]
                 with instance_of(state.lake) as instance:
                     refresh = Refresh(state.lake, params, engine, instance, show.begin)
                     outcome = refresh.run(paths, until, only)
@@ -88,6 +93,18 @@ def sample(
     console = out_console()
     console.print(f"{len(report.files)} files in {folder}; run them with:", highlight=False)
     console.print(f"  haetae --lake LAKE run --sources {folder / 'sources.yaml'}", highlight=False)
+
+
+def _known_sources(lake: Lake) -> list[Path] | None:
+    """The sources files that a lake with media of somebody goes on with; None for a new lake or one of the sample.
+
+    Imports and reports declare their sources without a file.
+    """
+    sample = (lake.local_path("sample") / "sources.yaml").resolve()
+    declared = {Path(row["declared_by"]) for row in lake.rows("sources")} - {sample}
+    if not declared and not lake.partitions("reports"):
+        return None
+    return [path for path in SourcesFiles().paths(lake) if path != sample]
 
 
 def _embedded_sample(state: State, params: Params, engine: PoolEngine, show: Show) -> Path:

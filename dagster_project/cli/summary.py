@@ -32,6 +32,7 @@ WHY = {
     "language_not_claimed": "the generator does not claim its language",
     "no_sentences": "there is no locale for its language",
     "no_audio": "it has no sound",
+    "no_words": "what is said in it, and when, is not known",
     "no_speech": "less than 0.6 s of speech was found in it",
     "no_face": "no face was followed in it",
     "face_too_small": "its face is smaller than generate.min_face_px",
@@ -45,6 +46,12 @@ _DECISION = """
 SELECT promoted, model_id, previous_model_id, reasons FROM promotions
 JOIN snapshots USING (snapshot_id) ORDER BY created_at DESC LIMIT 1
 """
+
+
+TOO_FEW = (
+    "  a detector needs people in each of train, val and test, and nobody is in two of them: add sources with more"
+    " people (six or more), or stop before the data set with --until labels"
+)
 
 
 def print_summary(
@@ -67,6 +74,8 @@ def print_summary(
     _print_decision(console, lake)
     for line in outcome.refused:
         console.print(f"refused by a check: {line}", style="yellow", markup=False, highlight=False)
+        if ": samples: " in line and "(split)" in line:
+            console.print(TOO_FEW, style="yellow", highlight=False)
     for line in outcome.unlisted:
         console.print(f"could not be listed: {line}", style="yellow", markup=False, highlight=False)
     for line in outcome.errors:
