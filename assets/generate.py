@@ -12,6 +12,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.partitions import batch, batch_by_generator, when_parents_are_complete
+from assets.pipes import engine_for
 from assets.previews import fakes_preview
 from assets.recipes import RECIPES
 from assets.stage import OWNERS, Stage
@@ -149,7 +150,10 @@ def fakes(
     """Let one generator work on every clip that it may and can change (one clip in, at most one fake out)."""
     stage = Stage(context, lake, params, engine)
     key, generator = stage.partition
-    desk = Desk(lake, params, find(generator).card, key, media, clips, tracks, utterances, groups, sources)
+    card = find(generator).card
+    memory_bytes = round(params.engine.worker_memory_gib * (1 << 30))
+    stage.engine = engine_for(card, context, engine, params.generate.timeout_s, memory_bytes)
+    desk = Desk(lake, params, card, key, media, clips, tracks, utterances, groups, sources)
     requests, passed_over = desk.requests()
     knobs = params.generate
     weights, sha256 = params.tracks.embedding_weights, params.tracks.embedding_sha256

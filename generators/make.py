@@ -26,6 +26,7 @@ from generators.protocol import (
     settings,
 )
 from generators.registry import find
+from generators.runtimes.memory import generate_within_memory
 from generators.segments import FPS, RATE_HZ
 from generators.verify import same, verify
 from haetae.errors import Rejected
@@ -73,7 +74,7 @@ class MakeFakes:
         lake = Lake(self.lake_root)
         generator = self._generator(row["generator"])
         request = self._request(lake, row)
-        result = generator.generate(request)
+        result = generate_within_memory(generator, request)
         change = verify(generator.card, request, result)
         self._recheck(generator, request, result)
         measured = self._measurer.measure(request, result)
@@ -102,9 +103,9 @@ class MakeFakes:
         )
 
     def _recheck(self, generator: Generator, request: FakeRequest, result: FakeResult) -> None:
-        if not self.recheck_every or seed_of("recheck", request.seed) % self.recheck_every:
+        if not made_twice(request.seed, self.recheck_every):
             return
-        if differs := same(result, generator.generate(request)):
+        if differs := same(result, generate_within_memory(generator, request)):
             raise Rejected("contract_broken", f"determinism: a second call gave other {differs}")
 
     def _store(
@@ -142,6 +143,11 @@ class MakeFakes:
             "n_frames": 0 if frames is None else len(frames),
             "metrics": canonical_json(metrics),
         }
+
+
+def made_twice(seed: int, recheck_every: int) -> bool:
+    """Whether a fake is one of those that are made a second time; drawn by its seed. 0: none is."""
+    return bool(recheck_every) and seed_of("recheck", seed) % recheck_every == 0
 
 
 def view(lake: Lake, clip: Row, tracks: Any, utterances: Any) -> ClipView:

@@ -1,6 +1,7 @@
 """Which generators are installed: entry points of the group `haetae.generators`, read into cards.
 
-What a generator does, and which clips it gets, is not known here.
+Those of this interpreter, and those that environments of their own offer (`runtimes.environments`). What a
+generator does, and which clips it gets, is not known here.
 """
 
 from __future__ import annotations
@@ -29,21 +30,38 @@ def installed() -> dict[str, type[Generator]]:
     """All usable generator classes by `name@version`, sorted by key; broken plug-ins are left out.
 
     Reading a card imports the plug-in's module and nothing heavier: a generator imports its models in `load`.
-    Raises: UsageError when two packages claim the same key.
+    One that lives in an environment of its own is a class with its card, which starts a worker there.
+    Raises: UsageError when two packages, or two environments, claim the same key.
     """
-    classes, _ = _scan()
+    classes, _ = _everywhere()
     return classes
 
 
 def problems() -> list[Problem]:
     """Plug-ins that are installed but cannot be used, sorted by name. Raises: UsageError as `installed`."""
-    _, broken = _scan()
+    _, broken = _everywhere()
     return broken
 
 
 def find(key: str) -> type[Generator]:
     """The class of one generator. Raises: UsageError with what is installed and what is broken."""
-    classes, broken = _scan()
+    here, _ = _scan()
+    if key in here and here[key].card.runtime == "in_process":
+        return here[key]  # no environment is started for what runs in this process
+    return _chosen(key, *_everywhere())
+
+
+def installed_here() -> tuple[dict[str, type[Generator]], list[Problem]]:
+    """As `installed` and `problems`, of this interpreter alone: what its environment offers to others."""
+    return _scan()
+
+
+def find_here(key: str) -> type[Generator]:
+    """As `find`, of this interpreter alone."""
+    return _chosen(key, *_scan())
+
+
+def _chosen(key: str, classes: dict[str, type[Generator]], broken: list[Problem]) -> type[Generator]:
     if key in classes:
         return classes[key]
     known = ", ".join(classes) or "none"
@@ -57,6 +75,28 @@ def find(key: str) -> type[Generator]:
 def card_digest(card: Card) -> str:
     """Hash of everything a card states: 64 hex digits. It changes when any field does."""
     return digest(card.model_dump(mode="json"))
+
+
+def _everywhere() -> tuple[dict[str, type[Generator]], list[Problem]]:
+    """What this interpreter and the declared environments offer; a card that says so lives in either."""
+    from generators.runtimes.environments import declared, offer
+    from generators.runtimes.stand_ins import stand_in
+
+    classes, broken = _scan()
+    owners: dict[str, str] = {}
+    for environment in declared():
+        cards, faults = offer(environment)
+        broken += [Problem(name, f"{package} in {environment.label}", what) for name, package, what in faults]
+        for card in cards:
+            here = classes.get(card.key)
+            if card.key in owners or (here is not None and here.card.runtime == "in_process"):
+                raise UsageError(
+                    f"generator {card.key!r} is offered twice: by {environment.label} and by"
+                    f" {owners.get(card.key, 'a package of this interpreter')}. Take one of them away."
+                )
+            owners[card.key] = environment.label
+            classes[card.key] = stand_in(card, environment)
+    return dict(sorted(classes.items())), broken
 
 
 def _scan() -> tuple[dict[str, type[Generator]], list[Problem]]:

@@ -7,10 +7,8 @@ Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learnin
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 
 from haetae.errors import UsageError
 from haetae.faces.warp import align_crop
+from haetae.weights import checked_bytes, tensors_of
 
 CROP_PX = 160
 CROP_SCALE = 1.25
@@ -79,28 +78,25 @@ def check_weights(weights: str | None, sha256: str | None) -> None:
 
 def read_weights(weights: str, sha256: str) -> bytes:
     """The content of the file, if it is the one that is meant. Raises: UsageError."""
-    path = Path(weights)
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-        raise UsageError(f"face recogniser: {sha256!r} is not a SHA-256 of 64 hex digits; {_MEND}")
+    with _told():
+        return checked_bytes(Path(weights), sha256, _MAX_BYTES)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Say of which file it is the fault, and what mends it."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"face recogniser: {path} is larger than {_MAX_BYTES} bytes; {_MEND}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"face recogniser: {path}: {error.strerror or error}; {_MEND}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256.lower():
-        raise UsageError(
-            f"face recogniser: {path} has the SHA-256 {found}, not {sha256.lower()}: it is another file, or "
-            f"was changed; {_MEND}"
-        )
-    return content
+        yield
+    except UsageError as error:
+        raise UsageError(f"face recogniser: {error}; {_MEND}") from error
 
 
 def _model(path: Path, content: bytes) -> Any:
     from facenet_pytorch import InceptionResnetV1
 
-    state = {name: value for name, value in _state(path, content).items() if not name.startswith("logits.")}
+    with _told():
+        tensors = tensors_of(path, content, _MAX_BYTES)
+    state = {name: value for name, value in tensors.items() if not name.startswith("logits.")}
     model = InceptionResnetV1(pretrained=None, classify=False).eval()
     try:
         model.load_state_dict(state)
@@ -112,24 +108,3 @@ def _model(path: Path, content: bytes) -> Any:
     if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
         raise UsageError(f"face recogniser: {path} holds values that are no numbers; {_MEND}")
     return model
-
-
-def _state(path: Path, content: bytes) -> dict[str, Any]:
-    import pickle
-
-    import torch
-
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load
-
-            return dict(load(content))
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise UsageError(f"face recogniser: {path} cannot be read as weights: {why}; {_MEND}") from error
-    except Exception as error:  # safetensors raises a type of its own, which derives from Exception alone
-        raise UsageError(f"face recogniser: {path} cannot be read as weights: {error}; {_MEND}") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise UsageError(f"face recogniser: {path} is no state dict; {_MEND}")
-    return {str(name): value for name, value in state.items()}

@@ -1,0 +1,1 @@
+"""An example of a generator that somebody else ships."""
