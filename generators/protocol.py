@@ -33,7 +33,7 @@ __all__ = [
 
 Modality = Literal["video", "audio", "text"]
 Family = Literal["face_swap", "lip_sync", "speech", "diffusion", "text", "combination"]
-Need = Literal["face", "speech", "words", "donor_face", "donor_voice", "sentence"]
+Need = Literal["face", "speech", "words", "donor_face", "donor_voice", "donor_words", "sentence"]
 
 
 class Weights(BaseModel):
@@ -136,7 +136,9 @@ class FakeResult:
     frames: uint8 [T, H, W, 3], same T, H, W as the target, or None when the picture is unchanged;
     masks: bool [T, H, W], true where a pixel may differ from the target's; given with frames;
     audio: float32 [N] at 16 kHz, same N as the target's (within one frame), or None when unchanged;
-    segments: what was changed when; track_id: the changed face, or None.
+    segments: what was changed when; track_id: the changed face, or None;
+    text, words: what the fake says, and when, where speech was made or the subtitles changed; a card that changes
+    text gives all words of its subtitles, in order, and `text` is these words between single spaces.
     """
 
     segments: tuple[Segment, ...]

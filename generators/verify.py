@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,10 +16,15 @@ from numpy.typing import NDArray
 
 from generators.protocol import Card, ClipView, FakeRequest, FakeResult, Segment
 from generators.segments import FPS, RATE_HZ, changed_frames, runs
+from generators.text.changes import changed_words, middle_s
 from haetae.errors import Rejected
+from haetae.voice.tokens import plain_text
 
 VIDEO_TOLERANCE_FRAMES = 1
 AUDIO_TOLERANCE_S = 0.02
+WORD_TOLERANCE_S = 0.02
+MAX_TEXT = 2000
+"""Characters of the subtitles of one clip."""
 MAX_OTHER_FACE_SHARE = 0.25
 """Largest share of another face that a mask may cover; two heads may overlap a little."""
 MIN_MASK_USE = 0.05
@@ -52,12 +58,14 @@ def verify(card: Card, request: FakeRequest, result: FakeResult) -> Change:
 
     Raises: Rejected("contract_broken", "<rule>: <figures>"). Rules: modalities, shape, length, samples,
     outside_mask, empty_mask, wide_mask, other_face, track, segment_bounds, segment_order, video_segments,
-    audio_segments, words.
+    audio_segments, words, text, text_segments.
     """
     target = request.target
     _check_modalities(card, target, result)
     _check_segment_bounds(card, target, result)
     _check_words(target, result)
+    if "text" in card.modalities:
+        _check_text(target, result)
     video = _check_video(target, result) if result.frames is not None else Change()
     audio = _check_audio(target, result) if result.audio is not None else 0.0
     return Change(
@@ -131,6 +139,36 @@ def _check_words(target: ClipView, result: FakeResult) -> None:
             raise _broken(
                 "words", f"{w.word!r} at {w.start_s:.3f} to {w.end_s:.3f} s in a clip of {end_s:.3f} s"
             )
+
+
+def _check_text(target: ClipView, result: FakeResult) -> None:
+    """The subtitles differ from what is said where the segments say, and nowhere else."""
+    if not target.words:
+        raise _broken("text", "the result has other subtitles, and the target's words are not known")
+    text, words = result.text or "", result.words
+    if not text or text != " ".join(word.word for word in words) or text != plain_text(text):
+        raise _broken("text", f"{text[:60]!r} is not the words of the result between single spaces")
+    if len(text) > MAX_TEXT:
+        raise _broken("text", f"{len(text)} characters, of at most {MAX_TEXT}")
+    if any(after.start_s < before.start_s for before, after in pairwise(words)):
+        raise _broken("text", "words are not in order")
+    stated = [s for s in result.segments if s.modality == "text"]
+    changed = changed_words(target.words, words)
+    if not changed or not stated:
+        raise _broken("text_segments", f"{len(changed)} words differ, and there are {len(stated)} segments")
+    for word in changed:
+        if not any(
+            s.start_s - WORD_TOLERANCE_S <= middle_s(word) <= s.end_s + WORD_TOLERANCE_S for s in stated
+        ):
+            raise _broken(
+                "text_segments", f"{word.word!r} at {word.start_s:.3f} s differs outside every segment"
+            )
+    edges = sorted(edge for word in (*target.words, *words) for edge in (word.start_s, word.end_s))
+    for s in stated:
+        if not any(s.start_s <= middle_s(word) <= s.end_s for word in changed):
+            raise _broken("text_segments", f"no word differs from {s.start_s:.3f} to {s.end_s:.3f} s")
+        if any(min(abs(edge - at) for edge in edges) > WORD_TOLERANCE_S for at in (s.start_s, s.end_s)):
+            raise _broken("text_segments", f"{s.start_s:.3f} to {s.end_s:.3f} s begins or ends inside a word")
 
 
 def _duration_s(target: ClipView, modality: str) -> float:

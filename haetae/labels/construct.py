@@ -28,21 +28,25 @@ def label_original(clip: Mapping[str, Any], source: Mapping[str, Any], now: dt.d
     """
     modalities = modalities_of(clip)
     declared = clip["declared_verdict"]
-    verdict = declared if declared == "real" or len(modalities) == 1 else "unknown"
-    return [
-        label_row(
-            clip["clip_id"],
-            clip["batch"],
-            modality,
-            None,
-            verdict,
-            evidence="imported",
-            author=f"source:{source['source_id']}",
-            captions=captions("real", {}) if verdict == "real" else None,
-            now=now,
+    seen_or_heard = [modality for modality in modalities if modality != "text"]
+    rows = []
+    for modality in modalities:
+        is_told = declared == "real" or seen_or_heard == [modality]
+        verdict = declared if is_told else "unknown"
+        rows.append(
+            label_row(
+                clip["clip_id"],
+                clip["batch"],
+                modality,
+                None,
+                verdict,
+                evidence="imported",
+                author=f"source:{source['source_id']}",
+                captions=captions("real", {}) if verdict == "real" else None,
+                now=now,
+            )
         )
-        for modality in modalities
-    ]
+    return rows
 
 
 def label_fake(
@@ -51,15 +55,16 @@ def label_fake(
     """What making it tells of a fake: verdict, segments and boxes per modality, and per face.
 
     The changed face is fake where it was changed; every other face of the clip stays real. Sound and
-    lips disagree (`sync` is fake) when one of them was changed without the other.
+    lips disagree (`sync` is fake) when one of them was changed without the other. Subtitles that were left as
+    they are stay real, also where the voice was changed: what disagrees with them is the voice.
     """
     rows = []
     changed = set(fake["modalities"])
-    for modality in modalities_of(clip):
+    for modality in modalities_of({**clip, "has_text": clip.get("has_text") or "text" in changed}):
         verdict, segments = _state(modality, fake, changed)
         boxes = list(fake["regions"]) if modality == "video" else []
         kind = _caption_kind(modality, verdict, changed)
-        told = fake["segments"] if kind == "both" else segments
+        told = [s for s in fake["segments"] if s["modality"] != "text"] if kind == "both" else segments
         said = captions(kind, {"family": fake["family"], **_extent(told)})
         common: dict[str, Any] = {
             "evidence": "construction",
@@ -84,9 +89,11 @@ def label_fake(
 
 
 def modalities_of(clip: Mapping[str, Any]) -> list[str]:
-    """video, audio, and sync where there are both."""
+    """video, audio, sync where there are both, and text where the clip is known to have subtitles (`has_text`)."""
     found = [name for name, has in (("video", clip["has_video"]), ("audio", clip["has_audio"])) if has]
-    return [*found, "sync"] if len(found) == 2 else found
+    if len(found) == 2:
+        found.append("sync")
+    return [*found, "text"] if clip.get("has_text") else found
 
 
 def captions(kind: CaptionKind, fields: Mapping[str, Any]) -> dict[str, str]:
@@ -95,7 +102,7 @@ def captions(kind: CaptionKind, fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _state(modality: str, fake: Mapping[str, Any], changed: set[str]) -> tuple[str, list[Row]]:
-    if modality in ("video", "audio"):
+    if modality in ("video", "audio", "text"):
         kept = [
             {"start_s": s["start_s"], "end_s": s["end_s"]}
             for s in fake["segments"]
@@ -105,7 +112,9 @@ def _state(modality: str, fake: Mapping[str, Any], changed: set[str]) -> tuple[s
     mouth_changed = "video" in changed and fake["family"] in MOUTH_FAMILIES
     if mouth_changed == ("audio" in changed):
         return "real", []
-    kept = [{"start_s": s["start_s"], "end_s": s["end_s"]} for s in fake["segments"]]
+    kept = [
+        {"start_s": s["start_s"], "end_s": s["end_s"]} for s in fake["segments"] if s["modality"] != "text"
+    ]
     return "fake", kept
 
 
@@ -140,8 +149,8 @@ def _face(
 def _caption_kind(modality: str, verdict: str, changed: set[str]) -> CaptionKind:
     if verdict == "real":
         return "real"
-    if modality == "sync":
-        return "sync"
+    if modality in ("sync", "text"):
+        return "sync" if modality == "sync" else "text"
     if {"video", "audio"} <= changed:
         return "both"
     return "video" if modality == "video" else "audio"

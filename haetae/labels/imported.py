@@ -29,7 +29,7 @@ def label_imported(
     """
     author = f"dataset:{stated['format']}"
     modalities = modalities_of(clip)
-    if stated["text_verdict"] is not None:
+    if stated["text_verdict"] is not None and "text" not in modalities:
         modalities = [*modalities, "text"]
     rows = []
     for modality in modalities:

@@ -3,6 +3,7 @@
 How a sentence is spoken and where a caption is shown is not known here.
 """
 
-from haetae.locales.load import Locale, Settings, caption, languages, load
+from haetae.locales.load import caption, languages, load
+from haetae.locales.schema import Locale, Settings
 
 __all__ = ["Locale", "Settings", "caption", "languages", "load"]

@@ -1,115 +1,52 @@
-"""Reading and checking the locale files beside this module.
+"""Reading and checking the locale files beside this module, and the captions that they hold.
 
-The sentences themselves live in the YAML files.
+What a file must hold is told in `schema`; the sentences themselves live in the YAML files.
 """
 
 from __future__ import annotations
 
-import string
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 
 from haetae.errors import UsageError
+from haetae.locales.schema import (
+    FAMILIES,
+    PLACEHOLDERS,
+    USE_CASES,
+    CaptionKind,
+    Families,
+    Locale,
+    Settings,
+    Templates,
+    UseCases,
+)
+
+__all__ = [
+    "CAPTION_LANGUAGES",
+    "FAMILIES",
+    "FOLDER",
+    "PLACEHOLDERS",
+    "USE_CASES",
+    "CaptionKind",
+    "Families",
+    "Locale",
+    "Settings",
+    "Templates",
+    "UseCases",
+    "caption",
+    "languages",
+    "load",
+    "read",
+]
 
 FOLDER = Path(__file__).resolve().parent
-USE_CASES = ("social_media", "news", "voice_biometrics")
+MAX_BYTES = 1_000_000
 CAPTION_LANGUAGES = {"ko": "ko", "en": "en-SG", "ms": "ms", "ta": "ta"}
 """Caption language to the locale file that holds it."""
-
-CaptionKind = Literal["real", "video", "audio", "both", "sync", "region"]
-PLACEHOLDERS: dict[str, set[str]] = {
-    "real": set(),
-    "video": {"family", "start_s", "end_s"},
-    "audio": {"family", "start_s", "end_s"},
-    "both": {"family", "start_s", "end_s"},
-    "sync": {"start_s", "end_s"},
-    "region": {"family", "start_s", "end_s"},
-}
-FAMILIES = ("face_swap", "lip_sync", "speech", "diffusion", "text", "combination")
-
-Sentence = Annotated[str, Field(min_length=8, max_length=200)]
-Sentences = Annotated[tuple[Sentence, ...], Field(min_length=12)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Settings(_Strict):
-    """How espeak speaks the language: words a minute, pitch 0 to 100, and the variants to draw from."""
-
-    rate_wpm: tuple[Annotated[int, Field(ge=80, le=450)], Annotated[int, Field(ge=80, le=450)]]
-    pitch: tuple[Annotated[int, Field(ge=0, le=100)], Annotated[int, Field(ge=0, le=100)]]
-    variants: Annotated[tuple[str, ...], Field(min_length=2)]
-
-    @field_validator("rate_wpm", "pitch")
-    @classmethod
-    def _low_then_high(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if value[0] > value[1]:
-            raise ValueError("give the lower number first")
-        return value
-
-
-class UseCases(_Strict):
-    """Sentences by use case of the source."""
-
-    social_media: Sentences
-    news: Sentences
-    voice_biometrics: Sentences
-
-
-class Templates(_Strict):
-    """One caption per kind of finding; placeholders in braces."""
-
-    real: str
-    video: str
-    audio: str
-    both: str
-    sync: str
-    region: str
-
-    @model_validator(mode="after")
-    def _placeholders_are_known(self) -> Templates:
-        for kind, wanted in PLACEHOLDERS.items():
-            parts = string.Formatter().parse(getattr(self, kind))
-            found = {name for _, name, _, _ in parts if name is not None}
-            if found != wanted:
-                raise ValueError(f"{kind}: has placeholders {sorted(found)}, needs {sorted(wanted)}")
-        return self
-
-
-class Families(_Strict):
-    """What a generator family is called in a sentence."""
-
-    face_swap: str
-    lip_sync: str
-    speech: str
-    diffusion: str
-    text: str
-    combination: str
-
-
-class Locale(_Strict):
-    """One language. `script` is the Unicode name prefix of its letters, such as HANGUL."""
-
-    language: str
-    name: str
-    script: Literal["HANGUL", "LATIN", "TAMIL"]
-    caption_language: Literal["ko", "en", "ms", "ta"]
-    voice: Settings
-    sentences: UseCases
-    captions: Templates
-    families: Families
-
-    def sentences_for(self, use_case: str) -> tuple[str, ...]:
-        """Sentences of a use case; any other use case than `USE_CASES` gets all of them, in file order."""
-        if use_case in USE_CASES:
-            return tuple(getattr(self.sentences, use_case))
-        return tuple(s for name in USE_CASES for s in getattr(self.sentences, name))
 
 
 def languages() -> tuple[str, ...]:
@@ -127,6 +64,8 @@ def load(language: str) -> Locale:
 
 def read(path: Path) -> Locale:
     """Read and check one locale file. Raises: UsageError with the file and the key at fault."""
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise UsageError(f"{path.name}: {size} bytes, at most {MAX_BYTES} are read")
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         locale = Locale.model_validate(raw)

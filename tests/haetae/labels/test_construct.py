@@ -85,6 +85,38 @@ def test_a_clip_without_sound_has_no_label_on_sound() -> None:
     }
 
 
+def test_changed_subtitles_are_fake_text_and_leave_picture_sound_and_lips_real() -> None:
+    rows = _by(label_fake(_fake("text", "text"), CLIP, TRACKS, NOW))
+    verdicts = {modality: row["verdict"] for (modality, track), row in rows.items() if track is None}
+    assert verdicts == {"video": "real", "audio": "real", "sync": "real", "text": "fake"}
+    text = rows["text", None]
+    assert text["segments"] == [{"start_s": 0.5, "end_s": 1.5}]
+    assert text["boxes"] == []
+    assert "subtitles between 0.5 and 1.5 seconds" in text["captions"]["en"]
+    assert len(set(text["captions"].values())) == 4
+
+
+def test_subtitles_are_labelled_where_a_clip_has_them_and_stay_real_beside_a_changed_voice() -> None:
+    clip = {**CLIP, "has_text": True}
+    assert _by(label_fake(_fake("speech", "audio"), clip, TRACKS, NOW))["text", None]["verdict"] == "real"
+    assert ("text", None) not in _by(label_fake(_fake("speech", "audio"), CLIP, TRACKS, NOW))
+    original = _by(label_original(clip, {"source_id": "s1"}, NOW))
+    assert original["text", None]["verdict"] == "real"
+    # A recording that is declared fake is a fake voice; of its subtitles nothing is declared.
+    recording = {**clip, "has_video": False, "declared_verdict": "fake"}
+    told = _by(label_original(recording, {"source_id": "s1"}, NOW))
+    assert {modality: row["verdict"] for (modality, _), row in told.items()} == {
+        "audio": "fake",
+        "text": "unknown",
+    }
+
+
+def test_changed_subtitles_do_not_tell_when_lips_and_voice_disagree() -> None:
+    rows = _by(label_fake(_fake("combination", "audio", "text"), CLIP, TRACKS, NOW))
+    assert rows["sync", None]["segments"] == [{"start_s": 0.5, "end_s": 2.5}]
+    assert rows["text", None]["segments"] == [{"start_s": 0.5, "end_s": 1.5}]
+
+
 @pytest.mark.parametrize(
     ("declared", "has_video", "expected"),
     [

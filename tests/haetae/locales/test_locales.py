@@ -11,15 +11,12 @@ import pytest
 from haetae import locales
 from haetae.errors import UsageError
 from haetae.locales.load import CAPTION_LANGUAGES, FAMILIES, FOLDER, PLACEHOLDERS, USE_CASES, read
-from haetae.voice.espeak import VARIANTS, speak
+from haetae.locales.review import script_ratio
+from haetae.locales.schema import Topics, editor_schema
+from haetae.voice.espeak import VARIANTS
 from haetae.voice.tokens import tokenize
 
 LANGUAGES = ("en-SG", "ko", "ms", "ta")
-
-
-def script_ratio(text: str, script: str) -> float:
-    letters = [c for c in text if unicodedata.category(c)[0] in "LM"]
-    return sum(unicodedata.name(c).startswith(script) for c in letters) / len(letters)
 
 
 def test_there_is_a_locale_for_each_of_the_four_languages() -> None:
@@ -32,7 +29,7 @@ def test_there_is_a_locale_for_each_of_the_four_languages() -> None:
 def test_sentences_are_many_different_and_in_their_script(language: str) -> None:
     locale = locales.load(language)
     for use_case in USE_CASES:
-        assert len(locale.sentences_for(use_case)) >= 12
+        assert len(locale.sentences_for(use_case)) >= 24
     every = locale.sentences_for("other")
     assert len(set(every)) == len(every) == sum(len(locale.sentences_for(u)) for u in USE_CASES)
     assert all(script_ratio(sentence, locale.script) == 1.0 for sentence in every)
@@ -40,14 +37,8 @@ def test_sentences_are_many_different_and_in_their_script(language: str) -> None
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_sentence_is_spoken_in_two_to_four_seconds_with_every_word_timed(language: str) -> None:
-    locale = locales.load(language)
-    assert set(locale.voice.variants) <= set(VARIANTS)
-    rate_wpm = sum(locale.voice.rate_wpm) // 2
-    for sentence in locale.sentences_for("other"):
-        speech = speak(sentence, language, rate_wpm=rate_wpm)
-        assert 1.8 <= speech.duration_s <= 4.2, sentence
-        assert [word.word for word in speech.words] == [token.text for token in tokenize(sentence)]
+def test_the_voice_variants_are_those_of_espeak(language: str) -> None:
+    assert set(locales.load(language).voice.variants) <= set(VARIANTS)
 
 
 def test_singlish_is_singlish() -> None:
@@ -101,7 +92,16 @@ def test_what_is_not_there_is_answered_with_what_is() -> None:
         ("captions:", "captionz:", "ms.yaml: captions: Field required"),
         ("dari saat {start_s} hingga", "dari saat {begin} hingga", "ms.yaml: captions: .*video"),
         ("language: ms", "language: ko", "ms.yaml: language"),
-        ("sentences:", "sentences: [", "ms.yaml: not valid YAML"),
+        ("\nsentences:", "\nsentences: [", "ms.yaml: not valid YAML"),
+        ("female: [Aisyah, Nurul", "female: [Aisyah, Aisyah", "ms.yaml: .*'Aisyah' stands in two groups"),
+        ("months: [Januari, ", "months: [", "ms.yaml: reading.months"),
+        ("    KRW: {", "    XXX: {", "ms.yaml: reading.currency.XXX"),
+        ("contour: rise,", "contour: up,", "ms.yaml: prosody.particles.1.contour"),
+        (
+            "Jom kita pergi makan nasi lemak pagi ini.",
+            "Terima kasih kerana menonton, jumpa lagi esok.",
+            "stands twice",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name_and_key(tmp_path: Path, old: str, new: str, named: str) -> None:
@@ -111,4 +111,66 @@ def test_a_bad_file_is_refused_with_its_name_and_key(tmp_path: Path, old: str, n
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UsageError, match=named):
+        read(path)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_packs_hold_what_each_maker_of_fakes_needs(language: str) -> None:
+    locale = read(FOLDER / f"{language}.yaml")
+    assert len(locale.names.female) >= 8
+    assert len(locale.names.male) >= 8
+    assert not set(locale.names.female) & set(locale.names.male)
+    assert len(locale.prompts.scenes) >= 8
+    assert all(script_ratio(scene, "LATIN") == 1.0 for scene in locale.prompts.scenes)
+    assert len(locale.prosody.particles) >= 3
+    assert len(locale.code_switching) >= 8
+    words = [w for group in (*locale.swaps, *locale.places, locale.names.female) for w in group]
+    assert all(script_ratio(word, locale.script) == 1.0 for word in words)
+    assert all(unicodedata.is_normalized("NFC", word) for word in words)
+
+
+def test_localized_scenes_name_the_places_of_each_country() -> None:
+    scenes = {language: " ".join(locales.load(language).prompts.scenes) for language in LANGUAGES}
+    for language, wanted in {
+        "en-SG": ("HDB void deck", "hawker centre", "kopitiam", "newsroom", "MRT"),
+        "ko": ("subway", "newsroom", "Myeongdong"),
+        "ms": ("pasar malam", "kopitiam", "newsroom"),
+        "ta": ("temple street", "newsroom", "tea shop"),
+    }.items():
+        assert all(place in scenes[language] for place in wanted)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_most_sentences_tell_their_topic(language: str) -> None:
+    locale = locales.load(language)
+    told = [locale.topics_of(sentence) for sentence in locale.sentences_for("other")]
+    assert sum(bool(topics) for topics in told) >= 0.6 * len(told)
+    assert set().union(*told) == set(Topics.model_fields)
+
+
+def test_topics_are_known_by_the_beginnings_of_words() -> None:
+    assert locales.load("ms").topics_of("Hujan lebat di Ipoh.") == {"weather"}
+    assert locales.load("ko").topics_of("버스 요금이 올랐습니다.") == {"transport", "money"}
+    assert locales.load("en-SG").topics_of("Something else entirely.") == frozenset()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_files_fit_the_schema_that_editors_are_given(language: str) -> None:
+    import jsonschema
+    import yaml
+
+    schema = editor_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    raw = yaml.safe_load((FOLDER / f"{language}.yaml").read_text(encoding="utf-8"))
+    assert list(validator.iter_errors(raw)) == []
+    del raw["prosody"]["rhythm"]
+    raw["voice"]["speed"] = 3
+    assert {error.json_path for error in validator.iter_errors(raw)} == {"$.prosody", "$.voice"}
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "ms.yaml"
+    path.write_text("# " + "x" * 1_000_000)
+    with pytest.raises(UsageError, match=r"ms\.yaml: 1000002 bytes, at most 1000000"):
         read(path)

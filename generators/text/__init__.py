@@ -1,0 +1,1 @@
+"""Text fakes: subtitles that say what nobody said, while picture and sound stay as they are."""
