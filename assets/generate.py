@@ -212,7 +212,8 @@ class Desk:
             if reason:
                 passed_over[reason] += 1
             else:
-                targets.append({**clip, "tracks": self._tracks[clip["clip_id"]]})
+                known = {"tracks": self._tracks, "utterances": self._utterances}
+                targets.append({**clip, **{name: rows[clip["clip_id"]] for name, rows in known.items()}})
         requests = []
         for clip in targets:
             made = self._request(clip, [one for one in targets if self._same_split(one, clip)])

@@ -97,7 +97,7 @@ class MakeFakes:
             target=view(lake, row, row["tracks"], row["utterances"]),
             seed=row["seed"],
             language=row["language"],
-            donor=None if donor is None else view(lake, donor, donor["tracks"], donor.get("utterances", ())),
+            donor=None if donor is None else view(lake, donor, donor["tracks"], donor["utterances"]),
             sentence=row.get("sentence"),
             params=self.params,
         )

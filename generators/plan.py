@@ -46,13 +46,14 @@ def plan(
 ) -> Planned:
     """Everything that one request needs, or the reason why there is none.
 
-    clip, tracks, utterances: rows of the lake; candidates: clip rows of the same split, each with "tracks".
+    clip, tracks, utterances: rows of the lake; candidates: clip rows of the same split, each with "tracks" and
+    "utterances".
     Reasons: those of `eligible`, no_donor, no_sentence_fits.
     """
     if reason := eligible(card, clip, tracks, utterances, min_face_px):
         return Planned(reason)
     donor = None
-    if "donor_face" in card.needs or "donor_voice" in card.needs:
+    if {"donor_face", "donor_voice", "donor_words"} & set(card.needs):
         donor = choose_donor(card, {**clip, "tracks": list(tracks)}, candidates, seed, min_face_px)
         if donor is None:
             return Planned("no_donor")
@@ -99,7 +100,7 @@ def choose_donor(
 ) -> Row | None:
     """A clip of another person that can lend its face or voice; None if there is none.
 
-    clip, candidates: clip rows with "tracks" (rows of the tracks table). Of the candidates nearest in pose
+    clip, candidates: clip rows with "tracks" and "utterances" (rows of these tables). Of the candidates nearest in pose
     and face size, one is drawn by the seed; the order of the candidates does not matter.
     """
     usable = [
@@ -107,7 +108,8 @@ def choose_donor(
         for other in candidates
         if _another_person(clip, other)
         and ("donor_face" not in card.needs or _face_reason(other, other["tracks"], min_face_px) is None)
-        and ("donor_voice" not in card.needs or other["has_audio"])
+        and ("donor_voice" not in card.needs or (other["has_audio"] and _speech_s(other) >= MIN_SPEECH_S))
+        and ("donor_words" not in card.needs or _says_something_else(clip, other))
     ]
     if not usable:
         return None
@@ -170,6 +172,15 @@ def _face_reason(clip: Row, tracks: Sequence[Row], min_face_px: float) -> str | 
 def _another_person(clip: Row, other: Row) -> bool:
     """Different media, and no name in common; tracks may carry names that the clip does not declare."""
     return other["media_id"] != clip["media_id"] and not (_names(clip) & _names(other))
+
+
+def _speech_s(clip: Row) -> float:
+    return float(sum(u["end_s"] - u["start_s"] for u in clip["utterances"]))
+
+
+def _says_something_else(clip: Row, other: Row) -> bool:
+    """Words to lend must be in the clip's language."""
+    return other["language"] == clip["language"] and any(u["words"] for u in other["utterances"])
 
 
 def _names(clip: Row) -> set[str]:

@@ -6,7 +6,7 @@ The curves come from `visemes`, the pixels from `mouth`; making the sound fit as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -93,16 +93,27 @@ class Animated:
     metrics: dict[str, float]
 
 
-def animate(clip: ClipView, phonemes: Sequence[Phoneme], start_s: float, strength: float = 1.0) -> Animated:
+def animate(
+    clip: ClipView,
+    phonemes: Sequence[Phoneme],
+    start_s: float,
+    strength: float = 1.0,
+    within_s: tuple[float, float] | None = None,
+) -> Animated:
     """Drive the mouth of the clip's first face by phonemes that start at `start_s`.
 
     Only while the speech lasts; a few frames before and after ease from and to the person's own mouth. Frames
-    without a usable face stay as they are.
+    without a usable face stay as they are. within_s: a span, in seconds of the clip, beyond which at most two
+    frames on either side are changed, however long the speech lasts.
     Raises: Rejected no_face, face_lost (also: nowhere while the speech lasts), face_too_small.
     """
     face = follow(clip)
     curves = viseme_track(phonemes, len(face.frames), start_s)
-    plan = _Plan.of(face, curves, strength)
+    if within_s is not None:
+        curves = replace(curves, active=curves.active & _frames_within(within_s, len(face.frames)))
+    if not curves.active.any():
+        raise Rejected("face_lost", "no frame is shown while the speech lasts")
+    plan = _Plan.of(face, curves, strength, EASE_FRAMES if within_s is None else 2)
     frames, masks = face.frames.copy(), np.zeros(face.frames.shape[:3], np.bool_)
     for t in np.flatnonzero(plan.weight > 0):
         plan.draw(int(t), frames, masks)
@@ -135,7 +146,7 @@ class _Plan:
     fill: NDArray[np.float64]
 
     @classmethod
-    def of(cls, face: Followed, curves: VisemeTrack, strength: float) -> _Plan:
+    def of(cls, face: Followed, curves: VisemeTrack, strength: float, ease_frames: int) -> _Plan:
         from haetae.faces.regions import mouth_openness, rotation
 
         n, rest = len(face.mesh), rest_share(face)
@@ -146,7 +157,7 @@ class _Plan:
         own_width[face.usable] = share / rest
         own_open[face.usable] = mouth_openness(mesh) * share / rest
         short[face.usable] = np.clip(np.linalg.norm(rotation(mesh)[:, :2, 1], axis=1), 0.5, 1)
-        weight = np.where(face.usable, _eased(curves.active), 0.0)
+        weight = np.where(face.usable, _eased(curves.active, ease_frames), 0.0)
         asked = np.asarray(curves.openness, np.float64) * strength
         openness = weight * asked + (1 - weight) * np.nan_to_num(own_open)
         width = weight * curves.width + (1 - weight) * np.nan_to_num(own_width, nan=1.0)
@@ -198,12 +209,18 @@ def _spoken(sentence: str, language: str, rate_wpm: int, room_s: float) -> tuple
     )
 
 
-def _eased(active: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _frames_within(span_s: tuple[float, float], n_frames: int) -> NDArray[np.bool_]:
+    """bool [T]: frames that are shown from their start to their end within a span of the clip."""
+    start_s = np.arange(n_frames) / FPS
+    return np.asarray((start_s >= span_s[0] - 1e-6) & (start_s + 1 / FPS <= span_s[1] + 1e-6))
+
+
+def _eased(active: NDArray[np.bool_], frames: int) -> NDArray[np.float64]:
     """1 while active, falling to 0 over a few frames before and after."""
     weight = active.astype(np.float64)
     for start, end in runs(active):
-        for k in range(1, EASE_FRAMES + 1):
-            level = 0.5 * (1 + np.cos(np.pi * k / (EASE_FRAMES + 1)))
+        for k in range(1, frames + 1):
+            level = 0.5 * (1 + np.cos(np.pi * k / (frames + 1)))
             for t in (start - k, end - 1 + k):
                 if 0 <= t < weight.size:
                     weight[t] = max(weight[t], level)

@@ -14,7 +14,9 @@ from tests.end_to_end.conftest import Haetae
 
 pytestmark = pytest.mark.slow
 
-GENERATORS = {"mesh_swap@1", "self_blend@1", "viseme_sync@1", "espeak_tts@1", "dubbed@1"}
+PICTURES = {"mesh_swap@1", "self_blend@1", "viseme_sync@1"}
+SOUND = {"espeak_tts@1", "world_voice@1", "copy_synthesis@1", "word_edit@1"}
+GENERATORS = PICTURES | SOUND | {"dubbed@1", "dubbed_word@1"}
 
 
 @pytest.fixture(scope="module")

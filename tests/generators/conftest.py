@@ -70,6 +70,10 @@ def own_generators(install: Callable[..., None]) -> None:
         viseme_sync="generators.lip_sync.viseme_sync:VisemeSync",
         espeak_tts="generators.speech.espeak_tts:EspeakTts",
         dubbed="generators.combination.dubbed:Dubbed",
+        world_voice="generators.speech.world_voice:WorldVoice",
+        copy_synthesis="generators.speech.copy_synthesis:CopySynthesis",
+        word_edit="generators.speech.word_edit:WordEdit",
+        dubbed_word="generators.combination.dubbed_word:DubbedWord",
     )
 
 

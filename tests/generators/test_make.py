@@ -70,6 +70,7 @@ def clip_row(lake: Lake) -> Callable[[ClipView], Row]:
             "has_video": True,
             "has_audio": view.audio is not None,
             "tracks": [track],
+            "utterances": [],
         }
 
     return _put

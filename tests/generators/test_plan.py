@@ -65,6 +65,22 @@ def test_a_generator_that_needs_words_passes_over_a_clip_without() -> None:
     assert eligible(card, _clip(), [], told) is None
 
 
+def test_a_voice_is_lent_only_by_a_clip_that_speaks_and_words_only_in_the_same_language() -> None:
+    silent = _clip(clip_id="d1", media_id="d1", identities=["x"]) | {"utterances": []}
+    spoken = silent | {
+        "clip_id": "d2",
+        "media_id": "d2",
+        "utterances": [{**SPEECH[0], "words": [{"word": "a"}]}],
+    }
+    abroad = spoken | {"clip_id": "d3", "media_id": "d3", "language": "ta"}
+    voice = EspeakTts.card.model_copy(update={"needs": ("donor_voice",)})
+    words = EspeakTts.card.model_copy(update={"needs": ("donor_words",)})
+    assert choose_donor(voice, _clip(), [silent], 1) is None
+    assert choose_donor(voice, _clip(), [silent, spoken], 1) == spoken
+    assert choose_donor(words, _clip(), [silent, abroad], 1) is None
+    assert choose_donor(words, _clip(), [silent, spoken, abroad], 1) == spoken
+
+
 def test_sound_alone_is_enough_for_speech_and_a_silent_clip_for_a_face() -> None:
     assert eligible(EspeakTts.card, _clip(has_video=False), [], SPEECH) is None
     assert eligible(SelfBlend.card, _clip(has_audio=False), [_track()], []) is None

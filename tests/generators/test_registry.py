@@ -66,11 +66,17 @@ def test_two_packages_with_the_same_key_are_refused_and_both_named(install: Inst
     assert "second_package" in str(caught.value)
 
 
-def test_the_project_ships_five_generators_that_need_no_weights(own_generators: None) -> None:
+EMBEDDED = (
+    "mesh_swap@1", "self_blend@1", "viseme_sync@1", "espeak_tts@1", "world_voice@1", "copy_synthesis@1",
+    "word_edit@1", "dubbed@1", "dubbed_word@1",
+)  # fmt: skip
+
+
+def test_the_project_ships_generators_that_need_no_weights(own_generators: None) -> None:
     cards = {key: found.card for key, found in registry.installed().items()}
-    assert {"mesh_swap@1", "self_blend@1", "viseme_sync@1", "espeak_tts@1", "dubbed@1"} <= set(cards)
+    assert set(EMBEDDED) <= set(cards)
     assert cards["dubbed@1"].modalities == ("video", "audio")
-    for key in ("mesh_swap@1", "self_blend@1", "viseme_sync@1", "espeak_tts@1", "dubbed@1"):
+    for key in EMBEDDED:
         assert cards[key].profile == "embedded"
         assert cards[key].weights == ()
 

@@ -1,0 +1,160 @@
+"""`mms_tts_*`: another sentence in the sound track, spoken by an MMS network of its language.
+
+The network is `vits`; where the sentence goes is `placing`, and how it gets there `laying`. Which files the
+checkpoints consist of stands in `mms_tts.yaml`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from generators.protocol import Card, FakeRequest, FakeResult, Weights, settings
+from generators.speech.laying import Rates, lay, what_is_said
+from generators.speech.pitch import median_f0_hz
+from generators.speech.placing import trimmed
+from generators.speech.vits import Vits
+from haetae.errors import Rejected, UsageError
+from haetae.provenance.ids import seed_of
+from haetae.voice.espeak import Speech
+
+PINS = "HAETAE_MMS_TTS"
+"""Environment variable: another file of pins than the one beside this module."""
+FILES = ("config.json", "model.safetensors", "tokenizer_config.json", "vocab.json")
+NAMES = {"ko": "Korean", "en-SG": "English", "ms": "Malay", "ta": "Tamil"}
+
+
+class _Pins(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repo: str
+    revision: str | None
+    licence: str
+    files: dict[str, str] = Field(default_factory=dict)
+
+
+class MmsTts:
+    """Replaces speech by that of an MMS network; one language for each subclass."""
+
+    card: Card
+
+    def __init__(self) -> None:
+        self._voice: Vits | None = None
+
+    def load(self, device: str) -> None:
+        """Read the checkpoint. Raises: UsageError for files that are not pinned, missing, altered or unfitting."""
+        from generators.weights import located
+
+        known = {one.filename for one in self.card.weights}
+        if lacking := [name for name in FILES if name not in known]:
+            raise UsageError(
+                f"{self.card.key}: the SHA-256 of {', '.join(lacking)} is not known. Add it to"
+                f" generators/speech/mms_tts.yaml, or to a file like it that {PINS} names"
+            )
+        self._voice = Vits.load(located(self.card), self.card.languages[0], device)
+
+    def generate(self, request: FakeRequest) -> FakeResult:
+        """Replace speech by `request.sentence`.
+
+        Raises: Rejected as `lay` and as `Vits.speak`, no_voice for another language; RuntimeError before `load`.
+        """
+        if self._voice is None:
+            raise RuntimeError(f"{self.card.key} is not loaded")
+        s = settings(self.card, request)
+        what_is_said(request)
+        if request.language not in self.card.languages:
+            raise Rejected("no_voice", f"{self.card.key} does not speak {request.language}")
+        sentence, voice = str(request.sentence), self._voice
+        seed = seed_of("mms_tts", request.seed)
+        spoken: dict[int, Speech] = {}
+
+        def say(percent: int) -> Speech:
+            if percent not in spoken:
+                spoken[percent] = trimmed(voice.speak(sentence, seed, percent / 100))
+            return spoken[percent]
+
+        rates = Rates(int(s["min_rate_percent"]), 100, int(s["max_rate_percent"]))
+        made = lay(request, say, rates, float(s["fade_ms"]))
+        f0_hz = median_f0_hz(say(100).audio)
+        return FakeResult(
+            segments=made.segments,
+            audio=made.audio,
+            text=sentence,
+            words=made.words,
+            metrics={**made.metrics, **({} if f0_hz is None else {"voice_f0_hz": round(f0_hz, 3)})},
+        )
+
+
+def card_of(language: str, pins: Path | None = None) -> Card:
+    """The card of one language. Raises: UsageError for a file of pins that cannot be read."""
+    given = os.environ.get(PINS)
+    path = pins or (Path(given) if given else Path(__file__).with_suffix(".yaml"))
+    pinned = _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    if language not in pinned:
+        raise UsageError(f"{path}: has no checkpoint for {language}; it has: {', '.join(pinned) or 'none'}")
+    of = pinned[language]
+    return Card(
+        name=f"mms_tts_{language.partition('-')[0]}",
+        version="1",
+        family="speech",
+        modalities=("audio",),
+        languages=(language,),
+        needs=("speech", "sentence"),
+        profile="full",
+        licence=of.licence,
+        weights=tuple(
+            Weights(repo=of.repo, revision=str(of.revision), filename=name, sha256=sha256, licence=of.licence)
+            for name, sha256 in of.files.items()
+            if of.revision is not None
+        ),
+        params={"min_rate_percent": 75, "max_rate_percent": 140, "fade_ms": 10},
+        description=(
+            f"Speaks a sentence in {NAMES.get(language, language)} with the VITS network of Meta's Massively"
+            " Multilingual Speech project, and lays it over a stretch of the clip's speech, at its level and"
+            " with its room tone; the voice is the network's own."
+        ),
+        intended_use="Training and testing detectors of neural text-to-speech; not for commercial purposes.",
+        paper="Pratap et al., Scaling Speech Technology to 1,000+ Languages, 2023",
+    )
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, _changed_ns: int) -> dict[str, _Pins]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(raw, dict):
+            raise UsageError(f"{path}: must be a mapping from languages to checkpoints")
+        return {str(language): _Pins.model_validate(value) for language, value in raw.items()}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: cannot be read as YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+class MmsTtsKo(MmsTts):
+    """Korean; its network reads romanised text."""
+
+    card = card_of("ko")
+
+
+class MmsTtsEn(MmsTts):
+    """English, for Singlish sentences."""
+
+    card = card_of("en-SG")
+
+
+class MmsTtsMs(MmsTts):
+    """Malay."""
+
+    card = card_of("ms")
+
+
+class MmsTtsTa(MmsTts):
+    """Tamil, in Tamil script."""
+
+    card = card_of("ta")
