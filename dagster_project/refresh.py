@@ -1,4 +1,4 @@
-"""`haetae run`: bring a lake up to date with its sources, in this process, doing only what is missing.
+"""`haetae run` and `haetae refresh`: bring a lake up to date, in this process, doing only what is missing.
 
 It decides which partitions of which assets are stale and materialises them through Dagster; what the
 assets do is told in `assets`.
@@ -45,6 +45,8 @@ BATCH_ASSETS = (
 )
 FAKE_ASSETS = ("fakes", "labels")
 SNAPSHOT_ASSETS = ("snapshot", "candidate", "scorecard", "champion")
+AFTER_BATCHES = (*FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
+"""What follows from the batches: the stages that a refresh may end with."""
 IMPORT = "haetae import"
 STAGES = ("sources", *BATCH_ASSETS, "identities", *FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
 """Every asset that `--until` may name, in order."""
@@ -55,12 +57,16 @@ Announce = Callable[[str, Sequence[str]], None]
 
 @dataclass
 class Outcome:
-    """What a command did: assets computed, what failed, which checks said no, what could not be listed."""
+    """What a command did: assets computed, what failed, which checks said no, what could not be listed.
+
+    left_out: batches that a refresh made nothing for, because their own stages are not up to date.
+    """
 
     computed: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     passed_over: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many clips each generator passed over, by generator and reason."""
 
@@ -115,14 +121,40 @@ class Refresh:
             self._bring_up(f"batch {batch}", (batch,), [a for a in BATCH_ASSETS if a in wanted])
         if "identities" in wanted:
             self._bring_up("people", (), ["identities"])
+        self._make(self._complete_batches(wanted), keys, wanted)
+        return self._outcome
+
+    def run_generators(self, generators: Sequence[str], until: str = "champion") -> Outcome:
+        """Make the fakes of some generators for all batches there are, and what follows from them.
+
+        Sources are not looked at and no batch is computed; batches that are not up to date are left out.
+        Raises: UsageError for an unknown generator or stage, or where no batch is there and up to date.
+        """
+        if until not in AFTER_BATCHES:
+            raise UsageError(f"--until {until}: a refresh ends with one of: {', '.join(AFTER_BATCHES)}")
+        keys = wanted_generators(self._params.generate, generators)
+        batches = self._lake.partitions("items")
+        if not batches:
+            raise UsageError("there is nothing in this lake to make fakes of; fill it first: haetae run")
+        self._announce_batches()
+        ready = self._complete_batches(closure("samples"))
+        if not ready:
+            raise UsageError(
+                "no batch of this lake is up to date; bring them up first: haetae run --sources FILE"
+            )
+        self._outcome.left_out = [batch for batch in batches if batch not in ready]
+        self._make(ready, keys, closure(until))
+        return self._outcome
+
+    def _make(self, batches: Sequence[str], keys: Sequence[str], wanted: Sequence[str]) -> None:
+        """Fakes of these generators on these batches, and the stages after them that are wanted."""
         self._add("generator", keys)
-        for batch in self._complete_batches(wanted):
+        for batch in batches:
             for key in keys:
                 self._bring_up(f"{key} on {batch}", (batch, key), [a for a in FAKE_ASSETS if a in wanted])
         if "samples" in wanted:
             self._bring_up("data set", (), ["samples"])
         self._retrain([asset for asset in SNAPSHOT_ASSETS if asset in wanted])
-        return self._outcome
 
     def _declare(self, declared: Sequence[Source], files: SourcesFiles) -> None:
         for source in declared:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli import importing, read, run, serve, use
+from dagster_project.cli import generators, importing, read, run, serve, use
 from dagster_project.cli.console import error_console, quiet_libraries
 from dagster_project.cli.state import State
 from haetae import __version__
@@ -24,11 +24,12 @@ app = typer.Typer(
     help="Keep a multimodal deepfake detector current: collect, make labelled fakes, train, benchmark, promote.",
 )
 app.command("run")(run.run)
+app.command("refresh")(run.refresh)
 app.command("sample")(run.sample)
 app.command("import")(importing.import_)
 app.command("sql")(read.sql)
 app.command("trace")(read.trace)
-app.command("generators")(read.generators)
+app.add_typer(generators.app, name="generators")
 app.command("report")(read.report)
 app.add_typer(read.ledger_app, name="ledger")
 app.command("detect")(use.detect)

@@ -1,4 +1,4 @@
-"""Sub-commands that only read: `sql`, `trace`, `generators`, `report`, `ledger`."""
+"""Sub-commands that only read: `sql`, `trace`, `report`, `ledger`."""
 
 from __future__ import annotations
 
@@ -62,30 +62,6 @@ def trace(
     console.print(
         "relations: " + ", ".join(f"{name} {n}" for name, n in sorted(relations.items())), highlight=False
     )
-
-
-def generators(as_json: Json = False) -> None:
-    """The installed generators: family, modalities, languages, licence, profile."""
-    from generators.registry import installed, problems
-
-    cards = [maker.card for maker in installed().values()]
-    broken = problems()
-    if as_json:
-        print_json([{"generator": card.key, **card.model_dump(mode="json")} for card in cards])
-    else:
-        table = Table("generator", "family", "changes", "languages", "needs", "profile")
-        table.columns[0].no_wrap = True
-        for card in cards:
-            lists = (", ".join(words) for words in (card.modalities, card.languages, card.needs))
-            table.add_row(card.key, card.family, *lists, card.profile)
-        console = out_console()
-        console.print(table)
-        for card in cards:
-            console.print(f"[bold]{card.key}[/bold]: {card.description} ({card.licence})", highlight=False)
-    for problem in broken:
-        typer.echo(
-            f"haetae: {problem.entry_point} of {problem.package} cannot be used: {problem.message}", err=True
-        )
 
 
 def report(context: typer.Context) -> None:

@@ -1,11 +1,13 @@
-"""`haetae run` and `haetae sample`: make the lake current with its sources, and render the embedded sample."""
+"""`haetae run`, `haetae refresh`, `haetae sample`: make the lake current with its sources, bring a new generator
+into it, and render the embedded sample."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +17,9 @@ from haetae.engine import PoolEngine
 from haetae.lake import Lake
 from haetae.media.intake import SourcesFiles
 from haetae.params import Params
+
+if TYPE_CHECKING:
+    from dagster_project.refresh import Outcome, Refresh
 
 
 def run(
@@ -36,18 +41,50 @@ def run(
     profile: Annotated[str | None, typer.Option("--profile", help="embedded or full.")] = None,
 ) -> None:
     """Bring the lake up to date: from sources to a promoted detector, doing only what is missing."""
-    from dagster_project.cli.summary import print_summary
-    from dagster_project.instance import instance_of, only_writer
-    from dagster_project.refresh import Refresh, closure
-    from dagster_project.resources import pool_of
+    from dagster_project.refresh import closure
     from dagster_project.wanted import wanted_generators
-    from haetae.web.report import write_report
 
     state = state_of(context)
     params = _with_profile(state.params, profile)
     only = [name.strip() for name in generators.split(",") if name.strip()]
     if "fakes" in closure(until):
         wanted_generators(params.generate, only)
+
+    def work(pass_: Refresh, engine: PoolEngine, show: Show) -> Outcome:
+        paths = sources or _known_sources(state.lake)
+        if paths is None:
+            paths = [_embedded_sample(state, params, engine, show)]
+        return pass_.run(paths, until, only)
+
+    _carry_out(state, params, work)
+
+
+def refresh(
+    context: typer.Context,
+    generator: Annotated[
+        list[str],
+        typer.Option("--generator", help="Name, or name@version; may be given more than once."),
+    ],
+    until: Annotated[
+        str, typer.Option("--until", help="Last stage to compute: fakes, labels, samples, … champion.")
+    ] = "champion",
+) -> None:
+    """Bring a new generator into a lake: its fakes of all that is there, the data set, the detector; nothing else."""
+    from dagster_project.wanted import wanted_generators
+
+    state = state_of(context)
+    wanted_generators(state.params.generate, generator)
+    _carry_out(state, state.params, lambda pass_, _engine, _show: pass_.run_generators(generator, until))
+
+
+def _carry_out(state: State, params: Params, work: Callable[[Refresh, PoolEngine, Show], Outcome]) -> None:
+    """Do one pass over the graph as the only writer of the lake, then say what came of it."""
+    from dagster_project.cli.summary import print_summary
+    from dagster_project.instance import instance_of, only_writer
+    from dagster_project.refresh import Refresh
+    from dagster_project.resources import pool_of
+    from haetae.web.report import write_report
+
     show = Show(error_console())
     engine = pool_of(params, show.moment)
     started = time.monotonic()
@@ -55,12 +92,8 @@ def run(
         with only_writer(state.lake), show.showing():
             state.lake.files.sweep()
             try:
-                paths = sources or _known_sources(state.lake)
-                if paths is None:
-                    paths = [_embedded_sample(state, params, engine, show)]
                 with instance_of(state.lake) as instance:
-                    refresh = Refresh(state.lake, params, engine, instance, show.begin)
-                    outcome = refresh.run(paths, until, only)
+                    outcome = work(Refresh(state.lake, params, engine, instance, show.begin), engine, show)
             finally:
                 engine.close()
             report = write_report(state.lake) if state.lake.partitions("labels") else None

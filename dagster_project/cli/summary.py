@@ -78,6 +78,11 @@ def print_summary(
             console.print(TOO_FEW, style="yellow", highlight=False)
     for line in outcome.unlisted:
         console.print(f"could not be listed: {line}", style="yellow", markup=False, highlight=False)
+    for batch in outcome.left_out:
+        said = (
+            f"left out: batch {batch} is not up to date itself; bring it up with: haetae run --sources FILE"
+        )
+        console.print(said, style="yellow", markup=False, highlight=False)
     for line in outcome.errors:
         console.print(f"failed: {line}", style="red", markup=False, highlight=False)
     if outcome.errors:

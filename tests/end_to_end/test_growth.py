@@ -68,6 +68,39 @@ def test_a_new_generator_computes_its_own_partitions_only(
     ]
 
 
+def test_a_refresh_brings_a_generator_into_the_data_set_and_computes_nothing_else(
+    calm: Haetae, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    grown = _copy(calm, tmp_path / "lake", haetae)
+    before, since = grown.files("tables/fakes", "tables/clips", "tables/labels", "media"), _last_event(grown)
+    words = ("refresh", "--generator", "viseme_sync", "--until", "snapshot")
+    grown(*words)
+    (batch,) = Lake(grown.lake).partitions("items")
+    (new,) = {row["snapshot_id"] for row in grown.sql("FROM snapshots")} - {
+        row["snapshot_id"] for row in calm.sql("FROM snapshots")
+    }
+    of_the_batch = {(asset, f"{batch}|viseme_sync@1") for asset in ("fakes", "labels")}
+    assert _materialised(grown, since) == of_the_batch | {("samples", None), ("snapshot", new)}
+    after = grown.files("tables/fakes", "tables/clips", "tables/labels", "media")
+    assert before.items() <= after.items()
+    made = grown.sql("SELECT fake_id FROM fakes WHERE generator = 'viseme_sync@1'")
+    kept = grown.sql("SELECT sample_id FROM samples WHERE generator = 'viseme_sync@1'")
+    assert made
+    assert {row["sample_id"] for row in kept} == {row["fake_id"] for row in made}
+    since = _last_event(grown)
+    assert "nothing to do" in grown(*words).stdout
+    assert _materialised(grown, since) == set()
+
+
+def test_a_refresh_says_what_it_cannot_work_with(
+    calm: Haetae, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    empty = haetae(tmp_path / "empty")
+    assert "fill it first" in empty("refresh", "--generator", "self_blend", exits=2).stderr
+    assert "nobody" in calm("refresh", "--generator", "nobody", exits=2).stderr
+    assert "ends with one of" in calm("refresh", "--generator", "dubbed", "--until", "clips", exits=2).stderr
+
+
 class Grown(NamedTuple):
     """A calm lake to which a file of a known person came, and a source that consented to nothing."""
 
@@ -121,6 +154,18 @@ def test_a_source_that_may_not_be_used_is_ingested_but_nothing_is_made_of_it(gro
     ]
     refused = [e["detail"]["reasons"] for e in told if e["decision"] == "refused"]
     assert refused == [["consent_missing"]] * 2, "once for each generator"
+
+
+def test_a_refresh_leaves_out_a_batch_that_is_not_up_to_date_itself_and_says_so(
+    grown: Grown, tmp_path: Path, haetae: Callable[[Path], Haetae]
+) -> None:
+    lake = _copy(grown.lake, tmp_path / "lake", haetae)
+    (new,) = set(Lake(lake.lake).partitions("items")) - {grown.old_batch}
+    (lake.lake / "tables" / "groups" / f"{new}.parquet").unlink()
+    since = _last_event(lake)
+    said = lake("refresh", "--generator", "mesh_swap", "--until", "fakes").stdout
+    assert _materialised(lake, since) == {("fakes", f"{grown.old_batch}|mesh_swap@1")}
+    assert f"left out: batch {new}" in " ".join(said.split())
 
 
 MOMENTS = {

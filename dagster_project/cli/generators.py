@@ -1,0 +1,234 @@
+"""`haetae generators`: which there are, what one does, whether it keeps the rules, and a new one to begin with.
+
+The rules are in `generators.conformance`, the templates of a new one in `generators.scaffold`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from dagster_project.cli.console import error_console, out_console
+from dagster_project.cli.read import Json, print_json
+from generators.conformance.report import Report
+from generators.protocol import Card, Generator
+from haetae.errors import UsageError
+
+app = typer.Typer(
+    invoke_without_command=True,
+    help="The installed generators; with a command: one of them, or a new one.",
+)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="name, or name@version where there are several.")]
+_STATES = {
+    "holds": "[green]holds[/green]",
+    "broken": "[bold red]BROKEN[/bold red]",
+    "not_asked": "[dim]–[/dim]",
+}
+
+
+@app.callback()
+def generators(context: typer.Context, as_json: Json = False) -> None:
+    """The installed generators: family, modalities, languages, licence, profile."""
+    if context.invoked_subcommand is not None:
+        return
+    from generators.registry import installed, problems
+
+    cards = [maker.card for maker in installed().values()]
+    if as_json:
+        print_json([{"generator": card.key, **card.model_dump(mode="json")} for card in cards])
+    else:
+        _print_table(cards)
+    for problem in problems():
+        typer.echo(
+            f"haetae: {problem.entry_point} of {problem.package} cannot be used: {problem.message}", err=True
+        )
+
+
+@app.command("describe")
+def describe(name: Name, as_json: Json = False) -> None:
+    """The card of a generator: what it changes and needs, its licence, weights, parameters and paper."""
+    from generators.registry import card_digest
+
+    card = _maker(name).card
+    weights = _weights(card)
+    if as_json:
+        told = {"generator": card.key, **card.model_dump(mode="json"), "card_digest": card_digest(card)}
+        print_json({**told, "weights": weights, "weights_looked_for_in": _places(card)})
+        return
+    console = out_console()
+    console.print(f"[bold]{card.key}[/bold]: {escape(card.description)}", highlight=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for what, value in _lines(card, weights):
+        table.add_row(what, value)
+    table.add_row("card digest", card_digest(card))
+    console.print(table, highlight=False, markup=False)
+
+
+@app.command("verify")
+def verify(
+    name: Name,
+    clips: Annotated[
+        int | None,
+        typer.Option(
+            "--clips", min=1, max=12, help="Talking clips to make fakes of; default: two a language."
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small, short clips: what a plug-in's tests take.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="Where weights go: cpu or cuda.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Try a generator on synthetic clips and tell which rules it keeps; exit code 3 when one is broken."""
+    from generators.conformance import FULL, QUICK, check
+
+    maker = _maker(name)
+    spoken = max(1, len([one for one in maker.card.languages if one != "other"]))
+    n = clips if clips is not None else spoken if quick else 2 * spoken
+    console = error_console()
+    with console.status("") as status:
+        report = check(
+            maker.card.key,
+            size=QUICK if quick else FULL,
+            clips=n,
+            device=device,
+            tell=lambda what: status.update(f"{maker.card.key}: {what}"),
+        )
+    if as_json:
+        print_json(report.as_json())
+    else:
+        _print_report(report)
+    if not report.holds:
+        sys.exit(3)
+
+
+@app.command("new")
+def new(
+    family: Annotated[
+        str,
+        typer.Argument(metavar="FAMILY", help="face_swap, lip_sync, speech, diffusion, text or combination."),
+    ],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the generator: lower case, digits, underscores.")
+    ],
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Folder that is made for it; default: ./haetae-NAME.")
+    ] = None,
+) -> None:
+    """Write a package with a small working generator of a family, its tests and its entry point."""
+    from generators.scaffold import write_package
+
+    folder = into or Path(f"haetae-{name.replace('_', '-')}")
+    written = write_package(family, name, folder)
+    console = out_console()
+    for path in written:
+        console.print(f"wrote {path}", highlight=False, markup=False)
+    for line in (
+        "",
+        "it works as it is; make it yours, then:",
+        f"  uv pip install --no-build-isolation -e {folder}",
+        f"  haetae generators verify {name}",
+        f"  haetae --lake LAKE refresh --generator {name}",
+    ):
+        console.print(line, highlight=False, markup=False)
+
+
+def _maker(name: str) -> type[Generator]:
+    """The class of a name or key. Raises: UsageError for none or several."""
+    from generators.registry import find, installed
+
+    keys = [key for key, maker in installed().items() if name in (key, maker.card.name)]
+    if len(keys) > 1:
+        raise UsageError(f"there are several {name}: give one of {', '.join(keys)}")
+    return find(keys[0] if keys else name)
+
+
+def _print_table(cards: list[Card]) -> None:
+    table = Table("generator", "family", "changes", "languages", "needs", "profile")
+    table.columns[0].no_wrap = True
+    for card in cards:
+        lists = (", ".join(words) for words in (card.modalities, card.languages, card.needs))
+        missing = sum(not one["found"] for one in _weights(card))
+        profile = f"{card.profile}, {missing} weight files missing" if missing else card.profile
+        table.add_row(card.key, card.family, *lists, profile)
+    console = out_console()
+    console.print(table)
+    for card in cards:
+        told = escape(f"{card.description} ({card.licence})")
+        console.print(f"[bold]{card.key}[/bold]: {told}", highlight=False)
+
+
+def _weights(card: Card) -> list[dict[str, Any]]:
+    """The weight files of a card, each with whether it is here."""
+    if not card.weights:
+        return []
+    from generators.weights import weights_missing
+
+    missing = set(weights_missing(card))
+    return [
+        {**one.model_dump(mode="json"), "found": f"{one.repo}@{one.revision}/{one.filename}" not in missing}
+        for one in card.weights
+    ]
+
+
+def _places(card: Card) -> list[str]:
+    if not card.weights:
+        return []
+    from generators.weights import FOLDERS, cache_folder
+
+    given = [part for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
+    return [*given, str(cache_folder())]
+
+
+def _lines(card: Card, weights: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    yield "family", card.family
+    yield "changes", ", ".join(card.modalities)
+    yield "needs", ", ".join(card.needs) or "nothing but a clip"
+    yield "languages", ", ".join(card.languages)
+    yield (
+        "profile",
+        f"{card.profile}: "
+        + ("runs without downloads" if card.profile == "embedded" else "loads pinned weights"),
+    )
+    yield "runs", f"{card.runtime}, on {card.hardware}"
+    yield "licence", card.licence
+    for one in weights:
+        state = "here" if one["found"] else "not here"
+        where = f"{one['repo']}@{one['revision'][:12]}/{one['filename']}"
+        yield "weights", f"{where} ({one['licence']}, SHA-256 {one['sha256'][:12]}…): {state}"
+    if weights:
+        yield "looked for in", ", ".join(_places(card))
+    for name, value in sorted(card.params.items()):
+        yield "parameter", f"{name} = {value!r}"
+    yield "intended use", card.intended_use
+    yield "paper", card.paper or "none named"
+
+
+def _print_report(report: Report) -> None:
+    from generators.conformance.rules import RULES
+
+    table = Table(
+        "rule", "", "what was found", title=f"{report.generator} ({report.size})", title_justify="left"
+    )
+    table.columns[0].no_wrap = True
+    for one in report.findings:
+        lines = [one.detail] if one.state != "broken" else [f"wanted: {RULES[one.rule]}", *one.evidence]
+        table.add_row(one.rule, _STATES[one.state], escape("\n".join(lines)))
+    console = out_console()
+    console.print(table, highlight=False)
+    kept = sum(one.state == "holds" for one in report.findings)
+    asked = sum(one.state != "not_asked" for one in report.findings)
+    console.print(
+        f"{report.generator}: {kept} of {asked} rules hold, tried for {report.took_s:.0f} s",
+        style="bold green" if report.holds else "bold red",
+        highlight=False,
+    )

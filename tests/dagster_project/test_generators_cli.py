@@ -1,0 +1,219 @@
+"""`haetae generators` as a plug-in author meets it: the table, a card, a new package, the rules kept or broken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dagster_project.cli import main
+from generators.registry import card_digest, installed
+from tests.generators.conformance.conftest import shared_clips
+
+__all__ = ["shared_clips"]  # a fixture
+
+Run = Callable[..., tuple[int, str, str]]
+OWN = {"mesh_swap@1", "self_blend@1", "viseme_sync@1", "espeak_tts@1", "dubbed@1"}
+WORDS = b"the weights of a model"
+PLUGIN = """
+from dataclasses import replace
+from generators.protocol import Card, FakeResult, Segment, Weights
+from haetae.errors import Rejected
+class Theirs:
+    card = Card(name="theirs", version="7", family="text", modalities=("text",), languages=("ko", "en-SG"),
+                needs=("words",), params={"strength": 0.5}, paper="A paper, 2020",
+                description="Turns the first word of the transcript around.",
+                intended_use="Trying the command on a plug-in of somebody else."WEIGHTS)
+    def load(self, device): ...
+    def generate(self, request):
+        words = list(request.target.words)
+        if not words:
+            raise Rejected("no_words", "what is said is not known")
+        words[0] = replace(words[0], word=words[0].word[::-1] + "x")
+        stretch = Segment("text", words[0].start_s + SHIFT, words[0].end_s + SHIFT)
+        return FakeResult((stretch,), text=" ".join(w.word for w in words), words=tuple(words))
+"""
+
+
+pytestmark = pytest.mark.usefixtures("shared_clips")
+
+
+@pytest.fixture
+def haetae(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process: exit code, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "240")
+
+    def _run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["haetae", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return _run
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Install the plug-in `theirs@7` as pip would leave it on disk; returns the folder of its module."""
+    folder = tmp_path / "site-packages"
+    monkeypatch.syspath_prepend(str(folder))
+
+    def _install(shift_s: float = 0.0, weights: str = "") -> Path:
+        info = folder / "theirs-7.0.dist-info"
+        info.mkdir(parents=True)
+        source = PLUGIN.replace("SHIFT", str(shift_s)).replace("WEIGHTS", weights)
+        (folder / "theirs_module.py").write_text(source)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 7.0\n")
+        (info / "entry_points.txt").write_text("[haetae.generators]\ntheirs = theirs_module:Theirs\n")
+        monkeypatch.delitem(sys.modules, "theirs_module", raising=False)
+        return folder
+
+    return _install
+
+
+def test_without_a_subcommand_it_lists_what_is_installed(haetae: Run, plugin: Callable[..., Path]) -> None:
+    plugin()
+    code, out, _ = haetae("generators")
+    assert code == 0
+    for key in (*OWN, "theirs@7"):
+        assert key in out
+    assert "Turns the first word of the transcript around. (Apache-2.0)" in out
+
+
+def test_as_json_it_is_a_list_of_cards_with_their_keys(haetae: Run, plugin: Callable[..., Path]) -> None:
+    plugin()
+    code, out, _ = haetae("generators", "--json")
+    cards = {one["generator"]: one for one in json.loads(out)}
+    assert code == 0
+    assert set(cards) >= {*OWN, "theirs@7"}
+    for key, maker in installed().items():
+        assert cards[key] == {"generator": key, **maker.card.model_dump(mode="json")}
+
+
+def test_a_broken_plug_in_is_told_of_and_the_others_are_listed(
+    haetae: Run, plugin: Callable[..., Path]
+) -> None:
+    folder = plugin()
+    (folder / "theirs_module.py").write_text("import a_module_that_is_not_there")
+    code, out, err = haetae("generators")
+    assert code == 0
+    assert "theirs of theirs cannot be used" in err
+    assert "a_module_that_is_not_there" in err
+    assert "self_blend@1" in out
+
+
+def test_a_card_is_told_as_a_person_reads_it(haetae: Run) -> None:
+    code, out, _ = haetae("generators", "describe", "self_blend")
+    card = installed()["self_blend@1"].card
+    assert code == 0
+    for told in (card.description, card.intended_use, card.licence, str(card.paper), card_digest(card)):
+        assert told in " ".join(out.split()), told
+    assert "strength = 1.0" in out
+    assert "ko, en-SG, ms, ta, other" in out
+    assert "runs without downloads" in out
+
+
+def test_a_card_as_json_has_its_digest_too(haetae: Run) -> None:
+    code, out, _ = haetae("generators", "describe", "dubbed@1", "--json")
+    card = installed()["dubbed@1"].card
+    told = json.loads(out)
+    assert code == 0
+    assert told["card_digest"] == card_digest(card)
+    assert {name: told[name] for name in card.model_dump(mode="json")} == card.model_dump(mode="json")
+
+
+def test_weights_are_told_with_where_they_are_looked_for_and_whether_they_are_there(
+    haetae: Run, plugin: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAETAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HAETAE_WEIGHTS", str(tmp_path / "weights"))
+    sha, revision = hashlib.sha256(WORDS).hexdigest(), "0123456789abcdef" * 2 + "01234567"
+    plugin(
+        weights=f""", profile="full", weights=(Weights(repo="some/model", revision="{revision}",
+                filename="model.safetensors", sha256="{sha}", licence="MIT"),)"""
+    )
+    _, out, _ = haetae("generators", "describe", "theirs")
+    assert "some/model@0123456789ab/model.safetensors (MIT" in out
+    assert "not here" in out
+    assert str(tmp_path / "weights") in "".join(out.split())
+    (row,) = [line for line in haetae("generators")[1].splitlines() if "│ theirs@7" in line]
+    assert "1 weight files missing" in row
+    place = tmp_path / "weights" / "some/model" / revision
+    place.mkdir(parents=True)
+    (place / "model.safetensors").write_bytes(WORDS)
+    _, out, _ = haetae("generators", "describe", "theirs", "--json")
+    told = json.loads(out)
+    assert [one["found"] for one in told["weights"]] == [True]
+    assert told["weights_looked_for_in"] == [str(tmp_path / "weights"), str(tmp_path / "cache")]
+    (row,) = [line for line in haetae("generators")[1].splitlines() if "│ theirs@7" in line]
+    assert "missing" not in row
+
+
+@pytest.mark.parametrize("command", ["describe", "verify"])
+def test_an_unknown_generator_exits_2_and_names_what_is_installed(command: str, haetae: Run) -> None:
+    code, _, err = haetae("generators", command, "nobody")
+    assert code == 2
+    assert "'nobody' is not installed" in err
+    assert "self_blend@1" in err
+
+
+def test_a_generator_that_keeps_the_rules_exits_0(haetae: Run, plugin: Callable[..., Path]) -> None:
+    plugin()
+    code, out, _ = haetae("generators", "verify", "theirs", "--quick", "--clips", 2, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["holds"] is True
+    assert told["generator"] == "theirs@7"
+    states = {one["rule"]: one["state"] for one in told["findings"]}
+    assert states["text"] == states["determinism"] == states["network"] == "holds"
+    assert states["untouched"] == "not_asked"
+
+
+def test_a_generator_that_breaks_a_rule_exits_3_and_is_told_which(
+    haetae: Run, plugin: Callable[..., Path]
+) -> None:
+    plugin(shift_s=0.5)
+    code, out, _ = haetae("generators", "verify", "theirs@7", "--quick", "--clips", 2)
+    assert code == 3
+    assert "BROKEN" in out
+    assert "outside every text segment" in " ".join(out.split())
+    assert "text is changed where its segments say" in " ".join(out.split())
+
+
+def test_a_new_package_is_written_and_what_to_do_next_is_told(haetae: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    code, out, _ = haetae("generators", "new", "face_swap", "my_swap", "--into", folder)
+    assert code == 0
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert files == ["README.md", "pyproject.toml", "src/haetae_my_swap/__init__.py", "tests/test_my_swap.py"]
+    assert "haetae generators verify my_swap" in out
+    assert "refresh --generator my_swap" in out
+
+
+def test_a_new_package_goes_beside_where_one_stands_if_nothing_is_said(
+    haetae: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert haetae("generators", "new", "speech", "low_voice")[0] == 0
+    assert (tmp_path / "haetae-low-voice" / "pyproject.toml").is_file()
+    code, _, err = haetae("generators", "new", "speech", "low_voice")
+    assert code == 2
+    assert "not empty" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(("gan", "x1"), "there is no family"), (("text", "Bad"), "cannot be")]
+)
+def test_what_cannot_be_written_exits_2(
+    words: tuple[str, str], told: str, haetae: Run, tmp_path: Path
+) -> None:
+    code, _, err = haetae("generators", "new", *words, "--into", tmp_path / "made")
+    assert code == 2
+    assert told in err
+    assert not (tmp_path / "made").exists()
