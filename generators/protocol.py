@@ -5,7 +5,9 @@ How requests are chosen, stored and labelled is not known here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,10 +21,14 @@ __all__ = [
     "Card",
     "ClipView",
     "Face",
+    "FaceSet",
     "FakeRequest",
     "FakeResult",
     "Family",
     "Generator",
+    "Learned",
+    "Learner",
+    "Lesson",
     "Modality",
     "Need",
     "Segment",
@@ -64,6 +70,8 @@ class Card(BaseModel):
     hardware: Literal["cpu", "gpu"] = "cpu"
     licence: str = "Apache-2.0"
     weights: tuple[Weights, ...] = ()
+    learns: bool = False
+    """Its network is trained on faces of the lake before its first fake; it is a `Learner`."""
     params: dict[str, float | int | str | bool] = Field(default_factory=dict)
     description: str
     intended_use: str
@@ -163,6 +171,64 @@ class Generator(Protocol):
     def load(self, device: str) -> None: ...
 
     def generate(self, request: FakeRequest) -> FakeResult: ...
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Faces to learn from, of clips that may be used for it and are in the train split.
+
+    crops: uint8 [N, S, S, 3] RGB, eyes level, cut by `haetae.faces.warp.align_crop`; meshes: float32 [N, 478, 2],
+    pixels of the crop; person, track: int64 [N], which crops show the same person, and the same track;
+    frame: int64 [N], frame of the clip. Crops of a track stand together, in order.
+    """
+
+    crops: NDArray[np.uint8]
+    meshes: NDArray[np.float32]
+    person: NDArray[np.int64]
+    track: NDArray[np.int64]
+    frame: NDArray[np.int64]
+
+
+def _untold(_done: int, _of: int, _losses: Mapping[str, float]) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How to learn. effort: share of the steps that the generator holds right, above 0; device: as for `load`.
+
+    tell: called now and then with the steps done, the steps in all, and the losses by name.
+    """
+
+    seed: int
+    effort: float = 1.0
+    device: str = "cpu"
+    tell: Callable[[int, int, Mapping[str, float]], None] = _untold
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned. weights: content of one `.safetensors` file, written by `generators.learned_file`.
+
+    curve: losses by name and "step", from first to last; metrics: what was measured on faces held back.
+    """
+
+    weights: bytes
+    curve: Sequence[Mapping[str, float]]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Learner(Generator, Protocol):
+    """A generator whose card says that it learns: taught once, then told where its weights lie, then loaded.
+
+    `learn` is deterministic under the lesson's seed on one device; it raises UsageError for faces that are too
+    few to learn from. `use` comes before `load`, which reads the file.
+    """
+
+    def learn(self, faces: FaceSet, lesson: Lesson) -> Learned: ...
+
+    def use(self, weights: Path) -> None: ...
 
 
 def settings(card: Card, request: FakeRequest) -> dict[str, float | int | str | bool]:
