@@ -37,6 +37,7 @@ def samples(
     stage = Stage(context, lake, params)
     rows, left_out = assemble(lake, params, dt.date.today())
     told: dict[str, Any] = dict(Counter(f"{row['split']} {row['verdict']}" for row in rows))
+    told |= Counter(f"left out: {one.reason}" for one in left_out)
     told["by slice"] = dg.MarkdownMetadataValue(_slices(rows))
     return stage.commit(rows, failed=left_out, metadata=told)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from haetae import __version__
 from haetae.lake import Lake, Lineage
@@ -18,7 +18,10 @@ from haetae.provenance.ids import digest
 from haetae.provenance.policy import may_show
 from haetae.provenance.protected import load_protected
 
-Scope = Literal["all", "batch", "batch_by_generator", "snapshot"]
+if TYPE_CHECKING:
+    from generators.protocol import Card
+
+Scope = Literal["all", "batch", "generator", "batch_by_generator", "snapshot"]
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,13 @@ RECIPES: dict[str, Recipe] = {
         Recipe("groups", "groups", "batch", "2", ("clips", "media", "imports", "duplicates"), ("dataset",)),
         Recipe("original_labels", "labels", "batch", "2", ("clips", "media", "imports", "sources")),
         Recipe("identities", "identities", "all", "1", ("tracks",), ("identities",)),
+        Recipe("lessons", "lessons", "generator", "1", ("clips", "tracks", "groups"), ("generate",)),
         Recipe(
             "fakes",
             "fakes",
             "batch_by_generator",
-            "3",
-            ("media", "clips", "tracks", "utterances", "groups", "sources"),
+            "4",
+            ("media", "clips", "tracks", "utterances", "groups", "sources", "lessons"),
             ("policy", "generate"),
         ),
         Recipe(
@@ -91,10 +95,10 @@ PartitionKeys = tuple[str, ...]
 def fingerprint(lake: Lake, params: Params, recipe: Recipe, partition: PartitionKeys) -> str:
     """Hash of all that a partition is computed from, as it stands in the lake now."""
     knobs = {name: getattr(params, name).model_dump(mode="json") for name in recipe.knobs}
+    if recipe.asset == "lessons":
+        knobs["generate"] = taught_with(params, _card(partition[0]))
     if recipe.asset == "fakes":
-        # Which generators run is no part of how one of them works.
-        knobs["generate"].pop("generators")
-        knobs["card"] = _card_digest(partition[1])
+        knobs["generate"] = _knobs_of_fakes(params, partition[1])
         knobs["policy"]["protected"] = _protected_clips(lake, params, partition[0])
     inputs = {name: _input_digest(lake, recipe, name, partition) for name in recipe.reads}
     return digest(recipe.asset, recipe.code_version, params.seed, knobs, inputs)
@@ -102,8 +106,21 @@ def fingerprint(lake: Lake, params: Params, recipe: Recipe, partition: Partition
 
 def is_current(lake: Lake, params: Params, recipe: Recipe, partition: PartitionKeys) -> bool:
     """Whether the partition exists and was computed from just what is in the lake now."""
+    if recipe.asset == "lessons":
+        card = _card(partition[0])
+        lesson = lake.rows("lessons", partition)
+        if not card.learns or (lesson and lesson[0]["taught_with"] == taught_with(params, card)):
+            return True
     stored = lake.fingerprint(recipe.table, partition or None)
     return stored is not None and stored == fingerprint(lake, params, recipe, partition)
+
+
+def taught_with(params: Params, card: Card) -> str:
+    """Hash of all that a lesson depends on but the faces: one that was taught stays, whatever comes into the lake."""
+    from generators.registry import card_digest
+
+    knobs = params.generate.learn.model_dump(mode="json")
+    return digest("lesson", RECIPES["lessons"].code_version, card_digest(card), knobs, params.seed)
 
 
 def lineage(lake: Lake, params: Params, recipe: Recipe, partition: PartitionKeys, run_id: str) -> Lineage:
@@ -117,7 +134,7 @@ def _input_digest(lake: Lake, recipe: Recipe, name: str, partition: PartitionKey
     if name == "sources":
         return _sources_digest(lake, partition[0] if partition else None)
     scope = _SCOPE_OF_TABLE[name]
-    if recipe.scope == "all":
+    if recipe.scope in ("all", "generator"):
         if name == "checks":
             # Its own check comes after it and is no input.
             return [(key, lake.digest(name, key)) for key in lake.partitions(name) if key != "samples~all"]
@@ -125,6 +142,7 @@ def _input_digest(lake: Lake, recipe: Recipe, name: str, partition: PartitionKey
     keys: Sequence[str] | None = {
         "all": None,
         "batch": partition[:1],
+        "generator": partition[1:],
         "batch_by_generator": partition,
         "snapshot": partition,
     }[scope]
@@ -157,7 +175,18 @@ def _protected_clips(lake: Lake, params: Params, batch: str) -> list[str]:
     return sorted(clip for clip, people in names.items() if not may_show(people, entries, today).allowed)
 
 
-def _card_digest(generator: str) -> str:
-    from generators.registry import card_digest, find
+def _knobs_of_fakes(params: Params, generator: str) -> dict[str, Any]:
+    """What the fakes of one generator depend on: not on which others run, nor on their budgets."""
+    from generators.plan import budget_of
+    from generators.registry import card_digest
 
-    return card_digest(find(generator).card)
+    card = _card(generator)
+    knobs = params.generate.model_dump(mode="json")
+    del knobs["generators"], knobs["learn"]
+    return {**knobs, "budget": budget_of(card, params.generate.budget), "card": card_digest(card)}
+
+
+def _card(generator: str) -> Card:
+    from generators.registry import find
+
+    return find(generator).card

@@ -9,7 +9,19 @@ from typing import Any
 
 import dagster as dg
 
-from assets import crawl, dataset, detector, generate, identify, ingest, label, quality, registry, speech
+from assets import (
+    crawl,
+    dataset,
+    detector,
+    generate,
+    identify,
+    ingest,
+    label,
+    lessons,
+    quality,
+    registry,
+    speech,
+)
 from dagster_project.jobs import jobs
 from dagster_project.resources import resources
 from dagster_project.sensors import sensors
@@ -28,6 +40,7 @@ assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
     identify.duplicates,
     identify.identities,
     generate.groups,
+    lessons.lessons,
     generate.fakes,
     label.original_labels,
     label.labels,

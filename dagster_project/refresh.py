@@ -20,6 +20,7 @@ from dagster_project.definitions import build
 from dagster_project.instance import process_tag
 from dagster_project.interrupts import interrupts_kept
 from dagster_project.wanted import next_snapshot_id, wanted_generators
+from generators.registry import find
 from haetae.engine import Engine
 from haetae.errors import UsageError
 from haetae.importers.bring_in import BroughtIn
@@ -43,7 +44,7 @@ BATCH_ASSETS = (
     "groups",
     "original_labels",
 )
-FAKE_ASSETS = ("fakes", "labels")
+FAKE_ASSETS = ("lessons", "fakes", "labels")
 SNAPSHOT_ASSETS = ("snapshot", "candidate", "scorecard", "champion")
 AFTER_BATCHES = (*FAKE_ASSETS, "samples", *SNAPSHOT_ASSETS)
 """What follows from the batches: the stages that a refresh may end with."""
@@ -148,10 +149,15 @@ class Refresh:
 
     def _make(self, batches: Sequence[str], keys: Sequence[str], wanted: Sequence[str]) -> None:
         """Fakes of these generators on these batches, and the stages after them that are wanted."""
-        self._add("generator", keys)
+        for key in self._add("generator", keys):
+            if not find(key).card.learns:
+                self._instance.report_runless_asset_event(dg.AssetMaterialization("lessons", partition=key))
+        for key in keys if "lessons" in wanted and batches else []:
+            self._bring_up(f"lesson of {key}", (key,), ["lessons"])
+        made = [asset for asset in FAKE_ASSETS if asset in wanted and asset != "lessons"]
         for batch in batches:
             for key in keys:
-                self._bring_up(f"{key} on {batch}", (batch, key), [a for a in FAKE_ASSETS if a in wanted])
+                self._bring_up(f"{key} on {batch}", (batch, key), made)
         if "samples" in wanted:
             self._bring_up("data set", (), ["samples"])
         self._retrain([asset for asset in SNAPSHOT_ASSETS if asset in wanted])

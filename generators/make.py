@@ -23,6 +23,7 @@ from generators.protocol import (
     FakeResult,
     Generator,
     Word,
+    as_learner,
     settings,
 )
 from generators.registry import find
@@ -41,7 +42,8 @@ class MakeFakes:
     """One clip in, one `fakes` row out; the fake and its masks are in the lake when the row comes back.
 
     A row holds the columns of a clip and: generator (key), tracks, utterances (rows of the clip), donor (clip
-    columns and tracks, or None), sentence (or None), seed, licence.
+    columns and tracks, or None), sentence (or None), seed, licence; lesson_id and learned_blob (of the lesson that
+    taught the generator, or None).
 
     lake_root: folder or URL of the lake; crf: x264 quality, the same as that of the clips; device: where
     weights go; recheck_every: one of so many fakes, drawn by its seed, is made twice and must come out the
@@ -72,7 +74,7 @@ class MakeFakes:
 
     def __call__(self, row: Row) -> list[Row]:
         lake = Lake(self.lake_root)
-        generator = self._generator(row["generator"])
+        generator = self._generator(lake, row["generator"], row.get("learned_blob"))
         request = self._request(lake, row)
         result = generate_within_memory(generator, request)
         change = verify(generator.card, request, result)
@@ -84,9 +86,11 @@ class MakeFakes:
         made = self._store(lake, row, generator.card, request, result, metrics)
         return [made | measured.quality.as_columns()]
 
-    def _generator(self, key: str) -> Generator:
+    def _generator(self, lake: Lake, key: str, learned: str | None) -> Generator:
         if key not in self._loaded:
             generator = find(key)()
+            if learned is not None:
+                as_learner(generator).use(lake.open_local(learned))
             generator.load(self.device)
             self._loaded[key] = generator
         return self._loaded[key]
@@ -124,6 +128,7 @@ class MakeFakes:
             "clip_id": row["clip_id"],
             "batch": row["batch"],
             "donor_id": donor_id,
+            "lesson_id": row.get("lesson_id"),
             "generator": card.key,
             "family": card.family,
             "blob_id": _encode(lake, frames, audio, self.crf),

@@ -6,7 +6,7 @@ policy gate; candidates come already limited to the split of the clip.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -115,6 +115,41 @@ def choose_donor(
         return None
     ranked = sorted(usable, key=lambda other: (_unlike(clip, other), other["clip_id"]))[:_BEST_DONORS]
     return ranked[seed_of("donor", card.key, clip["clip_id"], seed) % len(ranked)]
+
+
+def budget_of(card: Card, budget: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Most fakes of a batch that a generator makes, by language; `*` stands for any other language.
+
+    budget: by family and language, either of which may be `*`; what is said of the family itself comes first.
+    """
+    return {**budget.get("*", {}), **budget.get(card.family, {})}
+
+
+def within_budget(card: Card, requests: Sequence[Row], budget: Mapping[str, Mapping[str, int]]) -> list[Row]:
+    """The requests that the budget has room for, in their order.
+
+    requests: clip rows. People are served in turn, and their clips in an order that the ids draw, so that a small
+    budget is spent on many people; more clips in a batch do not change the order of the others.
+    """
+    most = budget_of(card, budget)
+    kept: set[str] = set()
+    for language in {row["language"] for row in requests}:
+        mine = [row for row in requests if row["language"] == language]
+        room = most.get(language, most.get("*", len(mine)))
+        kept |= {row["clip_id"] for row in _in_turn(card, mine)[:room]}
+    return [row for row in requests if row["clip_id"] in kept]
+
+
+def _in_turn(card: Card, rows: Sequence[Row]) -> list[Row]:
+    """First one clip of everybody, then another one: people and clips in orders drawn by their ids."""
+    drawn = sorted(rows, key=lambda row: seed_of("budget", card.key, row["clip_id"]))
+    turn: dict[str, int] = {}
+    ranked = []
+    for row in drawn:
+        person = min(_names(row), default=row["media_id"])
+        turn[person] = turn.get(person, -1) + 1
+        ranked.append((turn[person], row))
+    return [row for _, row in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def choose_sentence(language: str, use_case: str, seed: int, min_s: float, max_s: float) -> str | None:

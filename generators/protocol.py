@@ -34,6 +34,7 @@ __all__ = [
     "Segment",
     "Weights",
     "Word",
+    "as_learner",
     "settings",
 ]
 
@@ -229,6 +230,15 @@ class Learner(Generator, Protocol):
     def learn(self, faces: FaceSet, lesson: Lesson) -> Learned: ...
 
     def use(self, weights: Path) -> None: ...
+
+
+def as_learner(generator: Generator) -> Learner:
+    """The generator as one that can be taught. Raises: UsageError where its class cannot, though its card says so."""
+    if not isinstance(generator, Learner):
+        raise UsageError(
+            f"{generator.card.key}: its card says that it learns, but it has no `learn` and `use`"
+        )
+    return generator
 
 
 def settings(card: Card, request: FakeRequest) -> dict[str, float | int | str | bool]:

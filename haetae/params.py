@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from haetae.errors import UsageError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
+
+
+FAMILIES = ("face_swap", "lip_sync", "speech", "diffusion", "text", "combination")
+"""Families of generators, as their cards name them."""
+LANGUAGES = ("ko", "en-SG", "ms", "ta", "other")
+ANY = "*"
 
 
 class Section(BaseModel):
@@ -79,6 +85,13 @@ class Cues(Section):
     min_speech_s: float = Field(1.0, ge=0.3, le=10)
 
 
+class Learn(Section):
+    effort: float = Field(1.0, gt=0, le=1000)
+    crop_px: int = Field(128, ge=64, le=512, multiple_of=16)
+    crops_per_track: int = Field(24, ge=4, le=1000)
+    max_crops: int = Field(8000, ge=100, le=1_000_000)
+
+
 class Generate(Section):
     generators: tuple[str, ...] = ()
     profile: Literal["embedded", "full"] = "embedded"
@@ -86,6 +99,21 @@ class Generate(Section):
     crf: int = Field(18, ge=0, le=51)
     timeout_s: Seconds = 900.0
     recheck_every: int = Field(16, ge=0, le=10_000)
+    budget: dict[str, dict[str, int]] = Field(default_factory=dict)
+    learn: Learn = Learn()
+
+    @field_validator("budget")
+    @classmethod
+    def _known(cls, budget: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+        for family, languages in budget.items():
+            if family not in (*FAMILIES, ANY):
+                raise ValueError(f"{family!r} is no family of generators: {', '.join(FAMILIES)} or {ANY}")
+            for language, most in languages.items():
+                if language not in (*LANGUAGES, ANY):
+                    raise ValueError(f"{language!r} is no language: {', '.join(LANGUAGES)} or {ANY}")
+                if most < 0:
+                    raise ValueError(f"{family}, {language}: at least 0 fakes")
+        return budget
 
 
 class Policy(Section):
@@ -139,10 +167,23 @@ class Promote(Section):
     min_slice_n: int = Field(20, ge=2, le=100_000)
 
 
+class FakeThresholds(Section):
+    max_flicker: float | None = Field(None, ge=0, le=255)
+    max_seam: float | None = Field(None, ge=-255, le=255)
+    max_identity_to_target: float | None = Field(None, ge=-1, le=1)
+    min_identity_to_donor: float | None = Field(None, ge=-1, le=1)
+    min_identity_kept: float | None = Field(None, ge=-1, le=1)
+    max_sync_offset_s: float | None = Field(None, ge=0, le=2)
+    min_sync_confidence: float | None = Field(None, ge=0, le=2)
+    max_loudness_change_lu: float | None = Field(None, ge=0, le=100)
+    max_duration_change_s: float | None = Field(None, ge=0, le=20)
+
+
 class Quality(Section):
     min_clip_fps: float = Field(24.9, gt=0, le=25)
     max_clip_fps: float = Field(25.1, ge=25, le=30)
     min_face_found_again: Fraction = 0.95
+    fakes: FakeThresholds = FakeThresholds()
 
 
 class Signals(Section):

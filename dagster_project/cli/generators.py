@@ -5,6 +5,7 @@ The rules are in `generators.conformance`, the templates of a new one in `genera
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -111,6 +112,36 @@ def verify(
         sys.exit(3)
 
 
+@app.command("learn")
+def learn(
+    context: typer.Context,
+    name: Name,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Forget what it learned and teach it anew; its fakes are then made again."
+        ),
+    ] = False,
+) -> None:
+    """Teach a generator on faces of the lake's train split, as `generate.learn` of the parameters says."""
+    from dagster_project.cli.run import carry_out
+    from dagster_project.cli.state import state_of
+    from haetae.lake import Lineage
+
+    card, state = _maker(name).card, state_of(context)
+    if not card.learns:
+        raise UsageError(f"{card.key} does not learn: there is nothing to teach it")
+    if again:
+        state.lake.write("lessons", card.key, [], Lineage("lessons", "learn --again", "0"))
+    carry_out(state, state.params, lambda pass_, _engine, _show: pass_.run_generators([card.key], "lessons"))
+    lessons = state.lake.rows("lessons", card.key)
+    if not lessons:
+        raise UsageError(
+            f"{card.key} learned nothing; see: haetae sql \"FROM quarantine WHERE stage = 'lessons'\""
+        )
+    out_console().print(_lesson_told(lessons[0]), highlight=False, markup=False)
+
+
 @app.command("new")
 def new(
     family: Annotated[
@@ -140,6 +171,18 @@ def new(
         f"  haetae --lake LAKE refresh --generator {name}",
     ):
         console.print(line, highlight=False, markup=False)
+
+
+def _lesson_told(lesson: dict[str, Any]) -> str:
+    """What a lesson came to, as losses from its first step to its last and figures of faces held back."""
+    curve = json.loads(lesson["curve"])
+    first, last = (curve[0], curve[-1]) if curve else ({}, {})
+    lines = [f"{lesson['n_faces']} faces of {lesson['n_people']} people, {lesson['taught_s']:.0f} s"]
+    lines += [
+        f"  {name}: {first[name]:.4g} → {last[name]:.4g}" for name in last if name != "step" and name in first
+    ]
+    lines += [f"  held back: {name} {value:.4g}" for name, value in json.loads(lesson["metrics"]).items()]
+    return "\n".join(lines)
 
 
 def _maker(name: str) -> type[Generator]:

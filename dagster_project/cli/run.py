@@ -56,7 +56,7 @@ def run(
             paths = [_embedded_sample(state, params, engine, show)]
         return pass_.run(paths, until, only)
 
-    _carry_out(state, params, work)
+    carry_out(state, params, work)
 
 
 def refresh(
@@ -74,10 +74,10 @@ def refresh(
 
     state = state_of(context)
     wanted_generators(state.params.generate, generator)
-    _carry_out(state, state.params, lambda pass_, _engine, _show: pass_.run_generators(generator, until))
+    carry_out(state, state.params, lambda pass_, _engine, _show: pass_.run_generators(generator, until))
 
 
-def _carry_out(state: State, params: Params, work: Callable[[Refresh, PoolEngine, Show], Outcome]) -> None:
+def carry_out(state: State, params: Params, work: Callable[[Refresh, PoolEngine, Show], Outcome]) -> None:
     """Do one pass over the graph as the only writer of the lake, then say what came of it."""
     from dagster_project.cli.summary import print_summary
     from dagster_project.instance import instance_of, only_writer

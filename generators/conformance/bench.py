@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from generators.conformance.clips import QUICK, Filmed, Size, film
@@ -65,6 +66,7 @@ def _tried(
             limit_s=size.limit_s,
             repeat=tuple(trial.name for trial in usual[:2]),
             later=tuple(usual[:1]),
+            effort=size.effort,
             hash_seed=1,
             device=device,
         )
@@ -73,7 +75,7 @@ def _tried(
         if usual and size.two_processes and not here.not_loaded:
             # In another order: what a generator keeps from one request to the next must not show.
             again = (usual[-1], usual[0]) if len(usual) > 1 else (usual[0],)
-            again_job = Job(job.maker, again, job.clips, size.limit_s, hash_seed=4242, device=device)
+            again_job = replace(job, trials=again, repeat=(), later=(), hash_seed=4242)
             there = run(again_job, Path(folder), lambda what: tell(f"{what}, in a second process"))
     return Case(card, trials, here, there, size.limit_s)
 

@@ -9,6 +9,7 @@ judged by the parent.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -35,6 +36,8 @@ HEAVY = (
 )
 """What reading a card must not load: it is read at every start of the command and of every worker."""
 GLOBAL_SEED = 20_031
+LESSON_CROPS = 12
+"""Faces of each clip that a generator learns from here."""
 
 
 class _Log:
@@ -54,7 +57,7 @@ def main() -> None:
     with path.with_name("seen.jsonl").open("a", encoding="utf-8") as file:
         log = _Log(file)
         maker = _imported(job["maker"], watch, log)
-        generator = _loaded(maker, job["device"], watch, log)
+        generator = _loaded(maker, job, path.parent, watch, log)
         if generator is not None:
             _ask(generator, job, watch, log)
         log(event="done")
@@ -75,23 +78,48 @@ def _imported(name: str, watch: Watch, log: _Log) -> Any:
     return found
 
 
-def _loaded(maker: Any, device: str, watch: Watch, log: _Log) -> Any:
+def _loaded(maker: Any, job: dict[str, Any], folder: Path, watch: Watch, log: _Log) -> Any:
     from haetae.errors import UsageError
 
     started = time.perf_counter()
     log(event="begin", trial="load", run="load")
+    lesson: dict[str, Any] = {}
     try:
         with watch.armed("load"):
             generator = maker()
-            generator.load(device)
+            if generator.card.learns:
+                lesson = _taught(generator, job, folder)
+            generator.load(job["device"])
     except UsageError as error:
         log(event="not_loaded", kind="UsageError", message=str(error), effects=watch.take())
         return None
     except Exception as error:
         log(event="not_loaded", kind=type(error).__name__, message=str(error)[:500], effects=watch.take())
         return None
-    log(event="loaded", took_s=time.perf_counter() - started, effects=watch.take())
+    took_s = time.perf_counter() - started - lesson.get("took_s", 0.0)
+    log(event="loaded", took_s=took_s, effects=watch.take(), lesson=lesson)
     return generator
+
+
+def _taught(generator: Any, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Give it a short lesson on the clips of the trials; what it learned is handed back to it as a file."""
+    from generators.conformance.clips import read
+    from generators.learning import Material, face_set, teach
+    from generators.protocol import Lesson
+
+    started = time.perf_counter()
+    views = [view for path in sorted(set(job["clips"].values())) if (view := read(Path(path))).faces]
+    faces = face_set(views, Material(crops_per_track=LESSON_CROPS))
+    learned = teach(generator, faces, Lesson(GLOBAL_SEED, job["effort"], job["device"]))
+    file = folder / "lesson.safetensors"
+    file.write_bytes(learned.weights)
+    generator.use(file)
+    return {
+        "sha256": hashlib.sha256(learned.weights).hexdigest(),
+        "took_s": time.perf_counter() - started,
+        "n_faces": len(faces.crops),
+        "curve": [dict(step) for step in learned.curve],
+    }
 
 
 def _ask(generator: Any, job: dict[str, Any], watch: Watch, log: _Log) -> None:

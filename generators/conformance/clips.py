@@ -38,7 +38,8 @@ class Size:
 
     clip_s: length of a clip; height_px: of its frames; large_px: height of the one large picture;
     long_clips: whether one clip is tried several times as long; limit_s: longest time for one fake;
-    two_processes: whether fakes are made again in a second process, and compared.
+    effort: share of its usual steps that one that learns is taught for; two_processes: whether fakes are made
+    again in a second process, and compared.
     """
 
     name: str
@@ -47,12 +48,13 @@ class Size:
     large_px: int
     long_clips: bool
     limit_s: float
+    effort: float
     two_processes: bool = True
 
 
-QUICK = Size("quick", 2.4, 192, 288, long_clips=False, limit_s=120.0)
+QUICK = Size("quick", 2.4, 192, 288, long_clips=False, limit_s=120.0, effort=0.02)
 """For the tests of a plug-in."""
-FULL = Size("full", 4.0, 320, 720, long_clips=True, limit_s=900.0)
+FULL = Size("full", 4.0, 320, 720, long_clips=True, limit_s=900.0, effort=0.1)
 """For the command, and for figures that are reported."""
 
 

@@ -5,6 +5,7 @@ How it was seen is told in `observe`, what it was asked in `trials`, what its ca
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections import Counter
@@ -22,6 +23,7 @@ RULES = {
     "card": "states licence, intended use, languages and pinned weights as a person and a gate need them",
     "import": "reading the card loads no model library",
     "load": "loads",
+    "lesson": "learns from faces, twice to the same weights",
     "languages": "makes a fake in every language it claims",
     "shape": "gives back the modalities, sizes and lengths that it must",
     "untouched": "every pixel outside the masks is that of the target",
@@ -83,6 +85,7 @@ def judge(case: Case) -> tuple[Finding, ...]:
         "card": lambda case: judge_card(case.card),
         "import": _import,
         "load": _load,
+        "lesson": _lesson,
         "languages": _languages,
         **{rule: _contract(rule) for rule in _CONTRACT},
         "text": _text,
@@ -134,6 +137,23 @@ def _load(case: Case) -> Finding:
         return _finding("load", [], 0, "")
     took_s = round(case.here.loaded["took_s"], 3)
     return _finding("load", [], 1, f"in {took_s:.2f} s", {"load_s": took_s})
+
+
+def _lesson(case: Case) -> Finding:
+    """Only for cards that learn; losses are told, not judged: how far they fall is the generator's own test."""
+    if not case.card.learns:
+        return _finding("lesson", [], 0, "", not_asked="it does not learn")
+    taught = [
+        seen["lesson"] for heard in (case.here, case.there) if (seen := heard.loaded) and seen["lesson"]
+    ]
+    differ = len({lesson["sha256"] for lesson in taught}) > 1
+    faults = ["two lessons with equal seeds gave other weights"] if differ else []
+    curve = [step for lesson in taught[:1] for step in lesson["curve"]]
+    if odd := sorted({name for step in curve for name, value in step.items() if not math.isfinite(value)}):
+        faults.append(f"{', '.join(odd)}: no finite number")
+    took_s = round(taught[0]["took_s"], 1) if taught else 0.0
+    told = f"{taught[0]['n_faces']} faces in {took_s:g} s, {len(taught)} lessons alike" if taught else ""
+    return _finding("lesson", faults, len(taught), told, {"lesson_s": took_s})
 
 
 def _languages(case: Case) -> Finding:

@@ -47,7 +47,8 @@ class Heard:
 @dataclass(frozen=True)
 class Job:
     """What a child has to do. maker: "module:class"; clips: file by name; repeat: trials that are asked
-    twice in a row; later: trials that are asked once more at the end; hash_seed: of Python's hashes."""
+    twice in a row; later: trials that are asked once more at the end; effort: of the lesson of one that learns;
+    hash_seed: of Python's hashes."""
 
     maker: str
     trials: tuple[Trial, ...]
@@ -55,6 +56,7 @@ class Job:
     limit_s: float
     repeat: tuple[str, ...] = ()
     later: tuple[Trial, ...] = ()
+    effort: float = 0.02
     hash_seed: int = 0
     device: str = "cpu"
 
@@ -148,6 +150,7 @@ class _Child:
         told = {
             "maker": self._job.maker,
             "device": self._job.device,
+            "effort": self._job.effort,
             "trials": [trial.as_json() for trial in self._left],
             "later": [trial.as_json() for trial in self._later],
             "repeat": self._job.repeat,

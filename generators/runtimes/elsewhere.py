@@ -46,7 +46,7 @@ class KeepFakes(MakeFakes):
 
     exchange: str = ""
 
-    def _generator(self, key: str) -> Generator:
+    def _generator(self, lake: Lake, key: str, learned: str | None) -> Generator:
         if key not in self._loaded:
             self._loaded[key] = Exchanged(Exchange(Path(self.exchange)))
         return self._loaded[key]

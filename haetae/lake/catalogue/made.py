@@ -31,6 +31,7 @@ FAKES = Table(
         c("clip_id", TEXT, "the target: the clip that was changed"),
         c("batch", TEXT, "ingest batch of the target"),
         c("donor_id", TEXT, "clip that lent a face or voice; null: none"),
+        c("lesson_id", TEXT, "what the generator was taught; null: it does not learn"),
         c("generator", TEXT, "name@version"),
         c("family", TEXT, "face_swap | lip_sync | speech | diffusion | text | combination"),
         c("blob_id", TEXT, "blob of the fake: .mp4 or .wav"),
@@ -71,6 +72,30 @@ FAKES = Table(
         c("metrics", TEXT, "what the harness measured while making it, as canonical JSON"),
     ),
     key=("fake_id",),
+)
+
+LESSONS = Table(
+    "lessons",
+    "generator",
+    "What a generator that learns was taught, once, before its first fake.",
+    (
+        c("lesson_id", TEXT, "h(generator, weights)"),
+        c("generator", TEXT, "name@version"),
+        c("weights_blob", TEXT, "blob of what it learned: .safetensors"),
+        c("taught_with", TEXT, "hash of card, parameters and seed: a lesson with an older one is taught again"),
+        c("effort", F64, "share of the steps that the generator holds right"),
+        c("seed", I64, "seed of the lesson"),
+        c("device", TEXT, "cpu | cuda"),
+        c("n_faces", I64, "aligned crops it learned from"),
+        c("n_people", I64, "people they show; a track without name counts as one"),
+        c("clips", TEXTS, "clips they are of; all of the train split"),
+        c("licence", TEXT, "strictest licence of their sources"),
+        c("curve", TEXT, "losses from first step to last, as canonical JSON"),
+        c("metrics", TEXT, "what was measured on faces held back, as canonical JSON"),
+        v("taught_at", TIME, "when, UTC"),
+        v("taught_s", F64, "how long it took, seconds"),
+    ),
+    key=("lesson_id",),
 )
 
 LABELS = Table(
@@ -145,4 +170,4 @@ SNAPSHOTS = Table(
     key=("snapshot_id",),
 )
 
-TABLES = (FAKES, LABELS, SAMPLES, SNAPSHOTS)
+TABLES = (LESSONS, FAKES, LABELS, SAMPLES, SNAPSHOTS)
