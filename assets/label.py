@@ -29,6 +29,7 @@ def original_labels(
     context: dg.AssetExecutionContext,
     media: pa.Table,
     clips: pa.Table,
+    utterances: pa.Table,
     imports: pa.Table,
     sources: pa.Table,
     lake: dg.ResourceParam[Lake],
@@ -48,11 +49,13 @@ def original_labels(
     found, failed = stage.map(BoxesOfMasks(lake_root=lake.root), masked)
     boxes = {row["clip_id"]: row["boxes"] for row in found}
     now = dt.datetime.now(dt.UTC)
+    subtitled = _subtitled(utterances)
     rows: list[Row] = []
     for clip in clips.to_pylist():
         statement = stated.get(media_of[clip["media_id"]]["item_id"])
         if statement is None:
-            rows += label_original(clip, declared[clip["source_id"]], now)
+            told = {**clip, "has_text": clip["clip_id"] in subtitled}
+            rows += label_original(told, declared[clip["source_id"]], now)
         else:
             rows += label_imported(clip, statement, now, boxes.get(clip["clip_id"], ()))
     return stage.commit(rows, _edges(rows), failed, _told(rows))
@@ -71,13 +74,17 @@ def labels(
     fakes: pa.Table,
     clips: pa.Table,
     tracks: pa.Table,
+    utterances: pa.Table,
     original_labels: pa.Table,
     lake: dg.ResourceParam[Lake],
     params: dg.ResourceParam[Params],
 ) -> dg.MaterializeResult:
     """Label fakes by construction: verdict, segments and regions per modality and face; other faces stay real."""
     stage = Stage(context, lake, params)
-    clip_of = {row["clip_id"]: row for row in clips.to_pylist()}
+    subtitled = _subtitled(utterances)
+    clip_of = {
+        row["clip_id"]: {**row, "has_text": row["clip_id"] in subtitled} for row in clips.to_pylist()
+    }
     faces: dict[str, list[Row]] = defaultdict(list)
     for track in tracks.to_pylist():
         faces[track["clip_id"]].append(track)
@@ -89,6 +96,11 @@ def labels(
     ]
     told = {**_told(rows), "labels of untouched clips in the batch": original_labels.num_rows}
     return stage.commit(rows, _edges(rows), metadata=told)
+
+
+def _subtitled(utterances: pa.Table) -> set[str]:
+    """Clips of which it is known what is said in them, and when."""
+    return {row["clip_id"] for row in utterances.to_pylist() if row["words"]}
 
 
 def _edges(rows: list[Row]) -> list[tuple[str, str, str]]:

@@ -70,7 +70,7 @@ def _taught(
 ) -> tuple[Row | None, list[Failed]]:
     """The row of one lesson, and clips that could not be read; None where the lake is too small for it."""
     card, knobs, began = generator.card, params.generate.learn, time.monotonic()
-    clips, gate = _clips(lake, params, card)
+    clips, gate = teaching_clips(lake, params, card)
     material = Material(knobs.crop_px, knobs.crops_per_track, knobs.max_crops, params.generate.min_face_px)
 
     def report(stage: str, done: int, of: int) -> None:
@@ -101,7 +101,7 @@ def _taught(
     return row | {"taught_at": dt.datetime.now(dt.UTC), "taught_s": time.monotonic() - began}, failed
 
 
-def _clips(lake: Lake, params: Params, card: Card) -> tuple[list[Row], Gate]:
+def teaching_clips(lake: Lake, params: Params, card: Card) -> tuple[list[Row], Gate]:
     """Clips of the train split that may teach, with their tracks."""
     tracks = lake.rows("tracks")
     gate = Gate(

@@ -54,7 +54,9 @@ RECIPES: dict[str, Recipe] = {
         # never rewrites finished work.
         Recipe("duplicates", "duplicates", "batch", "1", ("fingerprints",), ("duplicates",)),
         Recipe("groups", "groups", "batch", "2", ("clips", "media", "imports", "duplicates"), ("dataset",)),
-        Recipe("original_labels", "labels", "batch", "2", ("clips", "media", "imports", "sources")),
+        Recipe(
+            "original_labels", "labels", "batch", "3", ("clips", "utterances", "media", "imports", "sources")
+        ),
         Recipe("identities", "identities", "all", "1", ("tracks",), ("identities",)),
         Recipe("lessons", "lessons", "generator", "1", ("clips", "tracks", "groups"), ("generate",)),
         Recipe(
@@ -66,7 +68,11 @@ RECIPES: dict[str, Recipe] = {
             ("policy", "generate"),
         ),
         Recipe(
-            "labels", "labels", "batch_by_generator", "1", ("fakes", "clips", "tracks", "original_labels")
+            "labels",
+            "labels",
+            "batch_by_generator",
+            "2",
+            ("fakes", "clips", "tracks", "utterances", "original_labels"),
         ),
         Recipe(
             "samples",

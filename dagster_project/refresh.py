@@ -20,7 +20,6 @@ from dagster_project.definitions import build
 from dagster_project.instance import process_tag
 from dagster_project.interrupts import interrupts_kept
 from dagster_project.wanted import next_snapshot_id, wanted_generators
-from generators.registry import find
 from haetae.engine import Engine
 from haetae.errors import UsageError
 from haetae.importers.bring_in import BroughtIn
@@ -149,9 +148,7 @@ class Refresh:
 
     def _make(self, batches: Sequence[str], keys: Sequence[str], wanted: Sequence[str]) -> None:
         """Fakes of these generators on these batches, and the stages after them that are wanted."""
-        for key in self._add("generator", keys):
-            if not find(key).card.learns:
-                self._instance.report_runless_asset_event(dg.AssetMaterialization("lessons", partition=key))
+        self._add("generator", keys)
         for key in keys if "lessons" in wanted and batches else []:
             self._bring_up(f"lesson of {key}", (key,), ["lessons"])
         made = [asset for asset in FAKE_ASSETS if asset in wanted and asset != "lessons"]

@@ -33,6 +33,7 @@ from generators.verify import same, verify
 from haetae.errors import Rejected
 from haetae.lake import Lake
 from haetae.provenance.ids import canonical_json, content_id, seed_of
+from haetae.voice.subtitles import cues_of, webvtt
 
 Row = dict[str, Any]
 
@@ -122,6 +123,8 @@ class MakeFakes:
         params |= {"sentence": request.sentence} if request.sentence else {}
         frames = target.frames if result.frames is None else result.frames
         audio = target.audio if result.audio is None else result.audio
+        touched = result.frames is not None or result.audio is not None
+        subtitles = webvtt(cues_of(result.words)).encode() if "text" in card.modalities else None
         masks_blob = None if result.masks is None else lake.put_blob(masks_to_bytes(result.masks), "npz")
         return {
             "fake_id": content_id("fake", row["clip_id"], card.key, request.seed, params),
@@ -131,7 +134,8 @@ class MakeFakes:
             "lesson_id": row.get("lesson_id"),
             "generator": card.key,
             "family": card.family,
-            "blob_id": _encode(lake, frames, audio, self.crf),
+            # Where only its subtitles were changed, its picture and sound are those of the target, byte for byte.
+            "blob_id": _encode(lake, frames, audio, self.crf) if touched else row["blob_id"],
             "modalities": list(card.modalities),
             "segments": [asdict(segment) for segment in result.segments],
             "regions": [] if result.masks is None else regions_of(result.masks, result.track_id),
@@ -144,6 +148,7 @@ class MakeFakes:
             "language": request.language,
             "text": result.text,
             "words": [asdict(word) for word in result.words],
+            "captions_blob": None if subtitles is None else lake.put_blob(subtitles, "vtt"),
             "duration_s": _duration_s(frames, audio),
             "n_frames": 0 if frames is None else len(frames),
             "metrics": canonical_json(metrics),

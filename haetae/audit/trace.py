@@ -18,6 +18,7 @@ _PREFIXES = {
     "track": "track",
     "utterance": "utterance",
     "utt": "utterance",
+    "lesson": "lesson",
     "fake": "fake",
     "s": "snapshot",
     "model": "model",

@@ -15,6 +15,7 @@ from haetae.lake import Lake
 from haetae.media.manifest import forbids_training
 from haetae.params import Params
 from haetae.provenance.policy import may_use, purpose_of
+from haetae.quality.thresholds import misses
 
 Row = dict[str, Any]
 
@@ -23,7 +24,9 @@ def assemble(lake: Lake, params: Params, today: dt.date) -> tuple[list[Row], lis
     """All rows of `samples`, and for everything labelled that is left out the reason.
 
     Left out: what failed a check or has no label yet, verdict unknown (it waits for review), no split (it
-    would bridge two), a source that does not allow the split's purpose, a file that may not be trained on.
+    would bridge two), a source that does not allow the split's purpose, a file that may not be trained on, a fake
+    whose picture and sound are its twin's, a fake that misses a threshold of `quality.fakes` (reason: `missed_`
+    and the name of the first that it misses).
     """
     labels = {
         (row["sample_id"], row["modality"]): row["verdict"]
@@ -80,6 +83,7 @@ class _Context:
         self._unsound = {(row["asset"], row["partition"]) for row in lake.rows("checks") if not row["passed"]}
         self._compression = f"h264-crf{params.ingest.crf}"
         self._stills = params.dataset.stills
+        self._missed = misses(lake, params.quality.fakes)
         self._today = today
 
     def refusal(self, clip: Row, fake: Row | None, verdict: str, labelled: bool) -> tuple[str, str] | None:
@@ -109,6 +113,10 @@ class _Context:
             )
         if purpose == "training" and not self._trainable.get(clip["media_id"], False):
             return "training_forbidden", "its source does not allow training"
+        if fake is not None and set(fake["modalities"]) == {"text"}:
+            return "only_text_changed", "picture and sound are its twin's, and no branch reads subtitles"
+        if fake is not None and (missed := self._missed.get(fake["fake_id"])):
+            return missed[0].reason, "; ".join(map(str, missed))
         return None
 
     def row(

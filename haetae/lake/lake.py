@@ -33,7 +33,7 @@ Edge = tuple[str, str, str]
 
 UNPARTITIONED = "all"
 _KEY = re.compile(r"^[A-Za-z0-9._@-]+$")
-_BLOB = re.compile(r"^[0-9a-f]{64}\.[a-z0-9]{1,8}$")
+_BLOB = re.compile(r"^[0-9a-f]{64}\.[a-z0-9]{1,12}$")
 
 
 class SchemaMismatch(ValueError):

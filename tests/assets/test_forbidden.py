@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.generate import Desk
+from assets.desk import Desk
 from generators.registry import find
 from haetae.dataset.assemble import assemble
 from haetae.lake import Lake

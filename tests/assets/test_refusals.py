@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from assets.generate import Desk
+from assets.desk import Desk
+from assets.lessons import teaching_clips
 from assets.recipes import RECIPES, fingerprint
-from generators.protocol import Card, Weights
+from generators.protocol import Card, Family, Weights
 from generators.registry import find
+from haetae.errors import UsageError
 from haetae.lake import Lake
-from haetae.params import Params, parse_params
+from haetae.params import FAMILIES, Params, parse_params
 from haetae.provenance.ledger import Ledger
 from tests.assets.test_links import WHO, clip, filled, rows_of
 
@@ -154,3 +156,45 @@ def test_protecting_a_person_makes_fakes_of_that_person_stale_and_no_others(
     before = fingerprint(lake, Params(), RECIPES["fakes"], ("b", "self_blend@1"))
     assert now(other) == before
     assert now(other, {"identity": "hana", "reason": "deny_list"}) != before
+
+
+def test_a_generator_that_has_not_learned_yet_is_asked_for_nothing(lake: Lake) -> None:
+    card = find("self_blend@1").card.model_copy(update={"learns": True})
+    assert passed_over(lake, card=card) == {"not_learned": 1}
+
+
+def test_what_is_over_the_budget_is_counted(lake: Lake) -> None:
+    card = find("copy_synthesis@1").card.model_copy(update={"needs": (), "modalities": ("text",)})
+    names = ("media", "clips", "tracks", "utterances", "groups", "sources")
+    tables = [rows_of(name, *lake.rows(name)) for name in names]
+    asked, _ = Desk(lake, Params(), card, "b", *tables).requests()
+    assert [row["clip_id"] for row in asked] == ["c1"]
+    params = parse_params({"generate": {"budget": {"speech": {"*": 0}}}})
+    asked, reasons = Desk(lake, params, card, "b", *tables).requests()
+    assert (asked, dict(reasons)) == ([], {"over_budget": 1})
+
+
+@pytest.mark.parametrize("budget", [{"faces": {"*": 1}}, {"speech": {"xx": 1}}, {"speech": {"ko": -1}}])
+def test_a_budget_of_nothing_known_is_refused(budget: dict[str, dict[str, int]]) -> None:
+    with pytest.raises(UsageError, match="budget"):
+        parse_params({"generate": {"budget": budget}})
+
+
+def test_the_families_of_budgets_are_those_of_cards() -> None:
+    assert set(FAMILIES) == set(get_args(Family))
+
+
+def test_only_the_train_split_of_sources_that_allow_training_teaches(lake: Lake) -> None:
+    card = find("self_blend@1").card
+
+    def teaching(split: str, *purposes: str) -> list[str]:
+        declare(lake, purposes=list(purposes))
+        group = filled("groups", clip_id="c1", group_id="g", batch="b", keys=["x"], split=split)
+        lake.write("groups", "b", [group], WHO)
+        return [clip["clip_id"] for clip in teaching_clips(lake, Params(), card)[0]]
+
+    assert teaching("train", "synthesis", "training") == ["c1"]
+    assert teaching("test", "synthesis", "training") == []
+    assert teaching("train", "synthesis") == []
+    assert refusals(lake)[-1] == ("s", ["purpose_not_declared:training"])
+    assert teaching("train", "training") == []

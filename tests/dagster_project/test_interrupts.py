@@ -29,7 +29,7 @@ def test_a_signal_that_somebody_else_took_is_raised_at_the_end(number: signal.Si
 
 def test_without_a_signal_nothing_is_raised_and_the_next_block_hears_nothing_of_before() -> None:
     with pytest.raises(KeyboardInterrupt):
-        told_while(time.sleep, signal.SIGINT)
+        told_while(lambda _: time.sleep(0.2), signal.SIGINT)
     with interrupts_kept():
         os.getpid()
 

@@ -159,7 +159,8 @@ def test_a_second_run_rewrites_nothing(done: Haetae, sample: Path) -> None:
 
 def test_detect_keeps_its_contract_on_a_fake_of_the_lake(done: Haetae) -> None:
     (fake,) = done.sql(
-        "SELECT blob_id, n_frames FROM fakes WHERE generator = 'dubbed@1' ORDER BY fake_id LIMIT 1"
+        "SELECT f.blob_id FROM fakes f JOIN clips c USING (clip_id) "
+        "WHERE f.generator = 'dubbed@1' AND c.n_tracks = 1 ORDER BY f.fake_id LIMIT 1"
     )
     file = done.lake / "media" / fake["blob_id"][:2] / fake["blob_id"]
     found = json.loads(done("detect", file, "--json").stdout)
@@ -191,7 +192,7 @@ def test_sql_prints_a_json_list_of_rows(done: Haetae) -> None:
     [
         (("run", "--sources", "nowhere.yaml"), "cannot read nowhere.yaml"),
         (("run", "--until", "clip"), "no such stage; the stages are: sources, media, clips"),
-        (("run", "--generators", "magic"), "no generator magic is installed; there are: dubbed@1"),
+        (("run", "--generators", "magic"), "no generator magic is installed; there are: caption_edit@1"),
         (("sql", "SELECT nothing"), "the query failed"),
         (("trace", "clip-none"), "nothing in the lake is called"),
         (("detect", "nowhere.mp4"), "no such file"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,18 +64,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 @pytest.fixture
 def own_generators(install: Callable[..., None]) -> None:
     """The project's own entry points, whether or not it is installed where the tests run."""
-    install(
-        "haetae",
-        mesh_swap="generators.face_swap.mesh_swap:MeshSwap",
-        self_blend="generators.face_swap.self_blend:SelfBlend",
-        viseme_sync="generators.lip_sync.viseme_sync:VisemeSync",
-        espeak_tts="generators.speech.espeak_tts:EspeakTts",
-        dubbed="generators.combination.dubbed:Dubbed",
-        world_voice="generators.speech.world_voice:WorldVoice",
-        copy_synthesis="generators.speech.copy_synthesis:CopySynthesis",
-        word_edit="generators.speech.word_edit:WordEdit",
-        dubbed_word="generators.combination.dubbed_word:DubbedWord",
-    )
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    install("haetae", **project["project"]["entry-points"]["haetae.generators"])
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from haetae.lake.lake import to_arrow
 from haetae.lake.schema import TABLES
 from haetae.media.audio import read_audio
 from haetae.media.frames import read_frames
+from haetae.voice.captions import parse
 
 Row = dict[str, Any]
 
@@ -232,3 +233,34 @@ def test_what_a_generator_refuses_is_refused_with_its_reason(
     assert _refusal(lake, _row(clip, actor, "mesh_swap@1")).reason == "no_donor"
     assert _refusal(lake, _row({**clip, "tracks": []}, actor, "self_blend@1")).reason == "no_face"
     assert _refusal(lake, _row(clip, actor, "nobody@1")).reason == "error"
+
+
+def test_a_fake_that_changes_only_the_subtitles_keeps_picture_and_sound_byte_for_byte(
+    lake: Lake, clip_row: Callable[[ClipView], Row], own_generators: None, actor: ClipView
+) -> None:
+    said = ["Saya", "tidak", "suka", "kopi", "di", "Melaka", "pada", "12", "Mei"]
+    words = [
+        {"word": word, "start_s": 0.15 * k, "end_s": 0.15 * k + 0.1, "score": 1.0}
+        for k, word in enumerate(said)
+    ]
+    row = _row(clip_row(actor), actor, "caption_edit@1") | {
+        "utterances": [{"start_s": 0.0, "end_s": 1.4, "words": words}]
+    }
+    made = _make(lake, row)
+    assert made["blob_id"] == row["blob_id"]
+    assert made["modalities"] == ["text"]
+    assert (made["masks_blob"], made["regions"]) == (None, [])
+    assert made["text"].split() != said
+    cues = parse(lake.open_local(made["captions_blob"]))
+    assert " ".join(cue.text for cue in cues) == made["text"] == " ".join(w["word"] for w in made["words"])
+    ((segment,),) = ([s for s in made["segments"] if s["modality"] == "text"],)
+    changed = [w for w, old in zip(made["words"], said, strict=False) if w["word"] != old]
+    assert segment["start_s"] <= changed[0]["start_s"] + 1e-6
+
+
+def test_a_fake_of_sound_has_no_subtitles_of_its_own(
+    lake: Lake, clip_row: Callable[[ClipView], Row], own_generators: None, actor: ClipView
+) -> None:
+    made = _make(lake, _row(clip_row(actor), actor, "espeak_tts@1", sentence="Apa khabar, kawan?"))
+    assert made["captions_blob"] is None
+    assert made["lesson_id"] is None

@@ -10,7 +10,16 @@ from generators.combination.dubbed import Dubbed
 from generators.face_swap.mesh_swap import MeshSwap
 from generators.face_swap.self_blend import SelfBlend
 from generators.lip_sync.viseme_sync import VisemeSync
-from generators.plan import choose_donor, choose_sentence, eligible, plan, room_for_speech, spoken_s
+from generators.plan import (
+    budget_of,
+    choose_donor,
+    choose_sentence,
+    eligible,
+    plan,
+    room_for_speech,
+    spoken_s,
+    within_budget,
+)
 from generators.speech.espeak_tts import EspeakTts
 from haetae.errors import UsageError
 from haetae.locales import load
@@ -154,3 +163,37 @@ def test_room_for_speech_reaches_from_the_first_word_to_the_end() -> None:
     assert 0 < low_s < high_s
     assert high_s == pytest.approx(3.4)
     assert room_for_speech(_clip(), SPEECH, placed_in_speech=False)[1] == pytest.approx(3.9)
+
+
+def test_what_is_said_of_a_family_and_language_comes_before_what_is_said_of_all() -> None:
+    budget = {"*": {"*": 9, "ko": 8}, "face_swap": {"ko": 2}}
+    assert budget_of(MeshSwap.card, budget) == {"*": 9, "ko": 2}
+    assert budget_of(EspeakTts.card, budget) == {"*": 9, "ko": 8}
+    assert budget_of(EspeakTts.card, {}) == {}
+
+
+def test_a_budget_is_kept_by_language_and_spent_on_many_people() -> None:
+    clips = [
+        _clip(f"clip-{language}-{person}-{k}", language=language, identities=[person])
+        for language in ("ko", "ms")
+        for person in ("hana", "mina", "sora")
+        for k in range(4)
+    ]
+    kept = within_budget(MeshSwap.card, clips, {"face_swap": {"ko": 3, "*": 5}})
+    korean = [row for row in kept if row["language"] == "ko"]
+    assert sorted(row["identities"][0] for row in korean) == ["hana", "mina", "sora"]
+    assert len(kept) == 3 + 5
+    assert [clip for clip in clips if clip in kept] == kept, "the order stays"
+    assert within_budget(MeshSwap.card, clips[::-1], {"face_swap": {"ko": 3, "*": 5}}) == kept[::-1]
+    assert within_budget(MeshSwap.card, clips, {"speech": {"*": 0}}) == clips
+    assert within_budget(MeshSwap.card, clips, {"face_swap": {"*": 0}}) == []
+
+
+def test_a_larger_budget_keeps_what_a_smaller_one_kept() -> None:
+    clips = [_clip(f"clip-{k}", identities=[f"p{k % 5}"]) for k in range(20)]
+    kept: list[Row] = []
+    for most in range(1, 21):
+        more = within_budget(MeshSwap.card, clips, {"*": {"*": most}})
+        assert len(more) == most
+        assert all(row in more for row in kept)
+        kept = more

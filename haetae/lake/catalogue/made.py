@@ -45,8 +45,9 @@ FAKES = Table(
         c("pair_id", TEXT, "its untouched twin: the target clip"),
         c("track_id", TEXT, "the changed face; null: none"),
         c("language", TEXT, "language spoken in the fake"),
-        c("text", TEXT, "what the fake says, where speech was made; null: unchanged"),
-        c("words", WORDS, "words of made speech with times, seconds; empty: unchanged"),
+        c("text", TEXT, "what the fake says, where speech was made or subtitles changed; null: unchanged"),
+        c("words", WORDS, "words of made speech or changed subtitles with times, seconds; empty: unchanged"),
+        c("captions_blob", TEXT, "blob of its subtitles where they were changed: .vtt, clip time; null: unchanged"),
         c("duration_s", F64, "measured duration, seconds"),
         c("n_frames", I32, "frames; 0 without video"),
         c(

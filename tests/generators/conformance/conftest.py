@@ -10,7 +10,7 @@ import pytest
 from generators.conformance import Size
 from generators.conformance.clips import CLIPS_VARIABLE, _folder
 
-TINY = Size("tiny", 1.4, 160, 192, long_clips=False, limit_s=6.0)
+TINY = Size("tiny", 1.4, 160, 192, long_clips=False, limit_s=6.0, effort=0.01)
 """Smaller and shorter than what a plug-in's tests take."""
 TINY_ONCE = replace(TINY, two_processes=False)
 
