@@ -69,6 +69,10 @@ class Trial:
         return cls(**{**values, "target": target, "donor": donor})
 
 
+DONATED = {"donor_face", "donor_voice", "donor_words"}
+"""Needs for which another clip is lent."""
+
+
 def clips_wanted(card: Card, n: int | None) -> list[str]:
     """Names of the clips that a card's trials show.
 
@@ -159,12 +163,14 @@ class _Desk:
             yield refused("no words", lacking("words"))
         if "sentence" in needs:
             yield refused("no sentence", sentence=None)
-        if {"donor_face", "donor_voice"} & set(needs):
+        if DONATED & set(needs):
             yield refused("no donor", donor=None)
         if "donor_face" in needs:
             yield refused("a donor without a face", donor=Shown(self._other(first.clip), ("face",)))
         if "donor_voice" in needs:
             yield refused("a donor without sound", donor=Shown(self._other(first.clip), ("sound",)))
+        if "donor_words" in needs:
+            yield refused("a donor without words", donor=Shown(self._other(first.clip), ("words",)))
 
     def _other(self, name: str) -> str:
         """Someone else to lend a face or a voice."""
@@ -176,7 +182,7 @@ class _Desk:
     ) -> Trial:
         clip = self._filmed[target.clip]
         spoken = language or (clip.language if clip.language in self._card.languages else "other")
-        lent = {"donor_face", "donor_voice"} & set(self._card.needs)
+        lent = DONATED & set(self._card.needs)
         given: dict[str, Any] = {
             "donor": Shown(self._other(target.clip)) if lent else None,
             "sentence": self._sentence(clip) if "sentence" in self._card.needs else None,

@@ -20,16 +20,17 @@ from typing import Any
 _CONNECTS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _RESOLVES = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 _STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.startfile")
-_CHANGES = (
-    "os.remove",
-    "os.rename",
-    "os.mkdir",
-    "os.rmdir",
-    "os.link",
-    "os.symlink",
-    "os.truncate",
-    "sqlite3.connect",
-)
+_CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
+    "os.remove": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.mkdir": ((0, 2),),
+    "os.rmdir": ((0, 1),),
+    "os.link": ((1, 3),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "sqlite3.connect": ((0, None),),
+}
+"""Events that change files: which of their arguments are changed, and which name the folder a relative one is in."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 _MOST = 20
 """Effects of one kind that are kept; who does more than that is told of these."""
@@ -70,18 +71,22 @@ class Watch:
             self._refuse(f"looks up {args[0]}")
         elif event in _STARTS:
             self._note("processes", f"starts {args[0]!r}")
-        elif event in _CHANGES or (event == "open" and _is_write(args[1], args[2])):
-            self._write(args[0])
+        elif event == "open" and _is_write(args[1], args[2]):
+            self._write(args[0], -1)
+        elif event in _CHANGES:
+            for path, folder in _CHANGES[event]:
+                self._write(args[path], -1 if folder is None else args[folder])
 
     def _refuse(self, what: str) -> None:
         self._note("network", what)
         raise ConnectionRefusedError(f"a generator {what}: the conformance suite lets nothing out")
 
-    def _write(self, path: object) -> None:
+    def _write(self, path: object, folder: int) -> None:
+        """folder: descriptor of the one that a relative path is in; below 0: the working folder."""
         if isinstance(path, int) or path is None:
             return
         where = os.fsdecode(path) if isinstance(path, (bytes, os.PathLike)) else str(path)
-        full = os.path.realpath(where)
+        full = os.path.realpath(os.path.join(f"/proc/self/fd/{folder}", where) if folder >= 0 else where)
         if full.startswith(("/dev/", "/proc/self/", f"/proc/{os.getpid()}/")) or where == ":memory:":
             return
         if not any(full == folder or full.startswith(folder + os.sep) for folder in self._free):

@@ -20,6 +20,7 @@ from generators.registry import find
 from generators.scaffold import write_package
 from haetae.errors import UsageError
 from tests.conftest import REPOSITORY
+from tests.generators.conformance.conftest import TINY
 
 pytestmark = pytest.mark.usefixtures("shared_clips")
 FAMILIES = get_args(Family)
@@ -48,7 +49,7 @@ def test_a_scaffolded_generator_keeps_every_rule(
 ) -> None:
     maker = scaffolded(family, f"quick_{family}")
     assert maker.card.family == family
-    report = check(maker, clips=2)
+    report = check(maker, size=TINY, clips=2)
     report.raise_if_broken()
     assert report.finding("languages").cases >= 2
     assert report.finding("refusals").cases >= 2
