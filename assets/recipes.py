@@ -46,7 +46,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("media", "media", "batch", "2", ("items", "imports", "sources")),
         Recipe("clips", "clips", "batch", "2", ("media",), ("ingest",)),
         Recipe("tracks", "tracks", "batch", "2", ("clips",), ("tracks",)),
-        Recipe("utterances", "utterances", "batch", "2", ("clips",), ("speech",)),
+        Recipe("utterances", "utterances", "batch", "3", ("clips",), ("speech",)),
         Recipe("cues", "cues", "batch", "2", ("clips", "tracks"), ("cues",)),
         Recipe("signals", "signals", "batch", "1", ("media", "clips", "utterances"), ("signals",)),
         Recipe("fingerprints", "fingerprints", "batch", "2", ("clips",)),
@@ -78,8 +78,9 @@ RECIPES: dict[str, Recipe] = {
             "samples",
             "samples",
             "all",
-            "2",
+            "3",
             ("media", "clips", "fakes", "labels", "groups", "tracks", "sources", "checks"),
+            ("quality",),
         ),
         Recipe("snapshot", "snapshots", "snapshot", "1", ("samples",), ("dataset",)),
         Recipe("candidate", "models", "snapshot", "1", ("snapshots",), ("detector",)),
@@ -106,6 +107,8 @@ def fingerprint(lake: Lake, params: Params, recipe: Recipe, partition: Partition
     if recipe.asset == "fakes":
         knobs["generate"] = _knobs_of_fakes(params, partition[1])
         knobs["policy"]["protected"] = _protected_clips(lake, params, partition[0])
+    if recipe.asset == "samples":
+        knobs["quality"] = knobs["quality"]["fakes"]  # the others are those of the checks
     inputs = {name: _input_digest(lake, recipe, name, partition) for name in recipe.reads}
     return digest(recipe.asset, recipe.code_version, params.seed, knobs, inputs)
 

@@ -6,10 +6,13 @@ policy gate; candidates come already limited to the split of the clip.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from generators.protocol import Card
 from haetae.locales import load
@@ -54,7 +57,8 @@ def plan(
         return Planned(reason)
     donor = None
     if {"donor_face", "donor_voice", "donor_words"} & set(card.needs):
-        donor = choose_donor(card, {**clip, "tracks": list(tracks)}, candidates, seed, min_face_px)
+        mine = {**clip, "tracks": list(tracks), "utterances": list(utterances)}
+        donor = choose_donor(card, mine, candidates, seed, min_face_px)
         if donor is None:
             return Planned("no_donor")
     sentence = None
@@ -100,8 +104,9 @@ def choose_donor(
 ) -> Row | None:
     """A clip of another person that can lend its face or voice; None if there is none.
 
-    clip, candidates: clip rows with "tracks" and "utterances" (rows of these tables). Of the candidates nearest in pose
-    and face size, one is drawn by the seed; the order of the candidates does not matter.
+    clip, candidates: clip rows with "tracks" and "utterances" (rows of these tables). Of the candidates whose face is
+    nearest in pose, size and light, or whose voice in pitch and language, one is drawn by the seed; the order of the
+    candidates does not matter.
     """
     usable = [
         other
@@ -113,7 +118,13 @@ def choose_donor(
     ]
     if not usable:
         return None
-    ranked = sorted(usable, key=lambda other: (_unlike(clip, other), other["clip_id"]))[:_BEST_DONORS]
+    faces, voices = "donor_face" in card.needs, "donor_voice" in card.needs
+
+    def unlike(other: Row) -> float:
+        seen = _unlike_faces(clip, other) if faces or not voices else 0.0
+        return seen + (_unlike_voices(clip, other) if voices else 0.0)
+
+    ranked = sorted(usable, key=lambda other: (unlike(other), other["clip_id"]))[:_BEST_DONORS]
     return ranked[seed_of("donor", card.key, clip["clip_id"], seed) % len(ranked)]
 
 
@@ -222,12 +233,31 @@ def _names(clip: Row) -> set[str]:
     return {*(clip.get("identities") or ()), *(t["identity"] for t in clip["tracks"] if t.get("identity"))}
 
 
-def _unlike(clip: Row, other: Row) -> float:
-    """Distance of two faces in pose (30° counts 1), size (an octave counts 1) and openness of the mouth."""
+def _unlike_voices(clip: Row, other: Row) -> float:
+    """Distance of two voices in pitch (half an octave counts 1, which is about man against woman), and in language."""
+    pitches = [_pitch_octaves(one) for one in (clip, other)]
+    known = [pitch for pitch in pitches if pitch is not None]
+    apart = 2.0 * abs(known[0] - known[1]) if len(known) == 2 else 1.0
+    return float(apart + 0.5 * (clip["language"] != other["language"]))
+
+
+def _pitch_octaves(clip: Row) -> float | None:
+    """Pitch of a clip's speech, octaves above 1 Hz; longer stretches count more."""
+    voiced = [u for u in clip["utterances"] if u.get("f0_hz")]
+    weights_s = [u["end_s"] - u["start_s"] for u in voiced]
+    if not sum(weights_s):
+        return None
+    return float(np.average([math.log2(u["f0_hz"]) for u in voiced], weights=weights_s))
+
+
+def _unlike_faces(clip: Row, other: Row) -> float:
+    """Distance of two faces in pose (30° counts 1), size (an octave counts 1), light (half of the range counts 1)
+    and openness of the mouth."""
     if not clip["tracks"] or not other["tracks"]:
         return 0.0
     a, b = (min(c["tracks"], key=lambda track: track["index"]) for c in (clip, other))
     pose = (abs(a["yaw_deg"] - b["yaw_deg"]) + abs(a["pitch_deg"] - b["pitch_deg"])) / 30.0
     ratio = max(a["size_px"], b["size_px"]) / max(min(a["size_px"], b["size_px"]), 1.0)
     small = 1.0 if b["size_px"] < a["size_px"] else 0.5
-    return float(pose + small * (ratio - 1.0) + 0.5 * max(0.0, a["mouth_open"] - b["mouth_open"]))
+    light = 2.0 * abs(a["exposure"] - b["exposure"])
+    return float(pose + small * (ratio - 1.0) + light + 0.5 * max(0.0, a["mouth_open"] - b["mouth_open"]))

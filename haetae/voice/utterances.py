@@ -21,6 +21,7 @@ from haetae.voice.align import ALIGNER, align_words
 from haetae.voice.captions import Caption, parse
 from haetae.voice.espeak import VOICES
 from haetae.voice.level import RATE_HZ, rms_dbfs
+from haetae.voice.pitch import median_f0_hz
 from haetae.voice.spoken import LanguageJudge
 from haetae.voice.tokens import tokenize
 from haetae.voice.words import Word, as_rows
@@ -87,8 +88,7 @@ class FindUtterances:
             texts, words = self._timed(audio, part, row["language"])
             for region, text, timed in zip(part.regions, texts, words, strict=True):
                 first, last = (round(edge * RATE_HZ) for edge in region)
-                level = rms_dbfs(audio[first:last])
-                utterances.append(self._row(row, region, text or None, timed, level))
+                utterances.append(self._row(row, region, text or None, timed, audio[first:last]))
         return sorted(utterances, key=lambda utterance: float(utterance["start_s"]))
 
     def _captions(self, row: Row) -> list[Caption]:
@@ -115,8 +115,11 @@ class FindUtterances:
                 return by_words(part, words)
         return by_duration(part), [[] for _ in part.regions]
 
-    def _row(self, clip: Row, region: Region, text: str | None, words: list[Word], level: float) -> Row:
+    def _row(
+        self, clip: Row, region: Region, text: str | None, words: list[Word], heard: NDArray[np.float32]
+    ) -> Row:
         assert self._judge is not None
+        f0_hz = median_f0_hz(heard)
         start_s, end_s = round(region[0], 3), round(region[1], 3)
         spoken = self._judge.spoken(text) if text else None
         return {
@@ -132,7 +135,8 @@ class FindUtterances:
             "words": as_rows(words),
             "text_source": clip.get("captions_kind") if text else None,
             "aligner": ALIGNER if words else None,
-            "loudness_dbfs": round(level, 2),
+            "loudness_dbfs": round(rms_dbfs(heard), 2),
+            "f0_hz": None if f0_hz is None else round(f0_hz, 1),
             "spoken_language": spoken.language if spoken else None,
             "spoken_confidence": spoken.confidence if spoken else None,
         }

@@ -21,6 +21,7 @@ from generators.plan import (
     within_budget,
 )
 from generators.speech.espeak_tts import EspeakTts
+from generators.speech.world_voice import WorldVoice
 from haetae.errors import UsageError
 from haetae.locales import load
 
@@ -30,13 +31,13 @@ SPEECH = [{"start_s": 0.5, "end_s": 3.5}]
 
 def _track(**changes: Any) -> Row:
     base = {"index": 0, "size_px": 180.0, "found_fraction": 1.0, "identity": None}
-    return base | {"yaw_deg": 0.0, "pitch_deg": 0.0, "mouth_open": 0.3} | changes
+    return base | {"yaw_deg": 0.0, "pitch_deg": 0.0, "mouth_open": 0.3, "exposure": 0.5} | changes
 
 
 def _clip(clip_id: str = "clip-a", **changes: Any) -> Row:
     base = {"clip_id": clip_id, "media_id": f"media-{clip_id}", "language": "ms", "use_case": "news"}
     base |= {"duration_s": 4.0, "has_video": True, "has_audio": True, "identities": [clip_id]}
-    return base | {"tracks": [_track()]} | changes
+    return base | {"tracks": [_track()], "utterances": []} | changes
 
 
 def test_an_ordinary_clip_suits_every_generator() -> None:
@@ -197,3 +198,27 @@ def test_a_larger_budget_keeps_what_a_smaller_one_kept() -> None:
         assert len(more) == most
         assert all(row in more for row in kept)
         kept = more
+
+
+def _speaking(clip_id: str, f0_hz: float | None, **changes: Any) -> Row:
+    return _clip(clip_id, utterances=[{"start_s": 0.0, "end_s": 2.0, "words": [], "f0_hz": f0_hz}], **changes)
+
+
+def test_a_voice_is_lent_by_who_speaks_about_as_high_and_in_the_same_language() -> None:
+    low = [_speaking(f"clip-low{k}", 105.0 + k) for k in range(3)]
+    high = [_speaking(f"clip-high{k}", 210.0 + k) for k in range(3)]
+    foreign = [_speaking(f"clip-foreign{k}", 104.0, language="ko") for k in range(3)]
+    unvoiced = [_speaking(f"clip-unvoiced{k}", None) for k in range(3)]
+    everybody = [*high, *unvoiced, *foreign, *low]
+    for me, nearest in ((_speaking("clip-a", 104.0), low), (_speaking("clip-a", 214.0), high)):
+        chosen = [choose_donor(WorldVoice.card, me, everybody, seed) for seed in range(20)]
+        assert {row["clip_id"] for row in chosen if row} == {row["clip_id"] for row in nearest}
+    assert choose_donor(WorldVoice.card, _speaking("clip-a", None), everybody, 1) is not None
+
+
+def test_a_face_is_lent_by_who_stands_in_like_light() -> None:
+    dark = [_clip(f"clip-dark{k}", tracks=[_track(exposure=0.1)]) for k in range(3)]
+    bright = [_clip(f"clip-bright{k}", tracks=[_track(exposure=0.6)]) for k in range(3)]
+    for seed in range(10):
+        chosen = choose_donor(MeshSwap.card, _clip(), [*dark, *bright], seed)
+        assert chosen in bright

@@ -100,6 +100,7 @@ UTTERANCES = Table(
         c("text_source", TEXT, "sidecar | manual | automatic; null: no text"),
         c("aligner", TEXT, "name@version of what timed the words; null: no words"),
         c("loudness_dbfs", F64, "RMS level over the stretch, dB full scale"),
+        c("f0_hz", F64, "median pitch of the voice, hertz; null: nothing voiced"),
         c("spoken_language", TEXT, "ko | en-SG | ms | ta | other, by its text; null: no text, or too short"),
         c("spoken_confidence", F64, "0 to 1; null: no spoken_language"),
     ),

@@ -34,7 +34,7 @@ def honest(shared_clips: None) -> Report:
 
 def test_an_honest_generator_keeps_every_rule(honest: Report) -> None:
     honest.raise_if_broken()
-    assert {one.rule for one in honest.findings if one.state == "not_asked"} == {"text"}
+    assert {one.rule for one in honest.findings if one.state == "not_asked"} == {"text", "lesson"}
     assert honest.generator == "honest@1"
 
 
