@@ -1,6 +1,6 @@
 """A spoken sentence laid over a stretch of a clip's speech, at its level and in its room.
 
-Who speaks it is decided before (`espeak_tts`, `mms_tts`); where it may go is `placing`.
+Who speaks it is decided before (`espeak_tts`, `mms_tts`, `voice_clone`); where it may go is `placing`.
 """
 
 from __future__ import annotations

@@ -1,40 +1,25 @@
 """`mms_tts_*`: another sentence in the sound track, spoken by an MMS network of its language.
 
 The network is `vits`; where the sentence goes is `placing`, and how it gets there `laying`. Which files the
-checkpoints consist of stands in `mms_tts.yaml`.
+checkpoints consist of stands in `generators/pinned/mms_tts.yaml`.
 """
 
 from __future__ import annotations
 
-import os
-from functools import lru_cache
-from pathlib import Path
-
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from generators.protocol import Card, FakeRequest, FakeResult, Weights, settings
+from generators.pins import pins, pins_file, require_pinned
+from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.speech.laying import Rates, lay, what_is_said
-from generators.speech.pitch import median_f0_hz
 from generators.speech.placing import trimmed
 from generators.speech.vits import Vits
 from haetae.errors import Rejected, UsageError
 from haetae.provenance.ids import seed_of
 from haetae.voice.espeak import Speech
+from haetae.voice.pitch import median_f0_hz
 
-PINS = "HAETAE_MMS_TTS"
-"""Environment variable: another file of pins than the one beside this module."""
+PINS = "mms_tts"
+"""Name of the file of pins."""
 FILES = ("config.json", "model.safetensors", "tokenizer_config.json", "vocab.json")
 NAMES = {"ko": "Korean", "en-SG": "English", "ms": "Malay", "ta": "Tamil"}
-
-
-class _Pins(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    repo: str
-    revision: str | None
-    licence: str
-    files: dict[str, str] = Field(default_factory=dict)
 
 
 class MmsTts:
@@ -49,12 +34,7 @@ class MmsTts:
         """Read the checkpoint. Raises: UsageError for files that are not pinned, missing, altered or unfitting."""
         from generators.weights import located
 
-        known = {one.filename for one in self.card.weights}
-        if lacking := [name for name in FILES if name not in known]:
-            raise UsageError(
-                f"{self.card.key}: the SHA-256 of {', '.join(lacking)} is not known. Add it to"
-                f" generators/speech/mms_tts.yaml, or to a file like it that {PINS} names"
-            )
+        require_pinned(self.card.key, PINS, self.card.weights, FILES)
         self._voice = Vits.load(located(self.card), self.card.languages[0], device)
 
     def generate(self, request: FakeRequest) -> FakeResult:
@@ -89,14 +69,14 @@ class MmsTts:
         )
 
 
-def card_of(language: str, pins: Path | None = None) -> Card:
-    """The card of one language. Raises: UsageError for a file of pins that cannot be read."""
-    given = os.environ.get(PINS)
-    path = pins or (Path(given) if given else Path(__file__).with_suffix(".yaml"))
-    pinned = _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
-    if language not in pinned:
-        raise UsageError(f"{path}: has no checkpoint for {language}; it has: {', '.join(pinned) or 'none'}")
-    of = pinned[language]
+def card_of(language: str) -> Card:
+    """The card of one language. Raises: UsageError for a file of pins that cannot be read, or lacks the language."""
+    known = pins(PINS)
+    if language not in known:
+        raise UsageError(
+            f"{pins_file(PINS)} has no checkpoint for {language}; it has: {', '.join(known) or 'none'}"
+        )
+    of = known[language]
     return Card(
         name=f"mms_tts_{language.partition('-')[0]}",
         version="1",
@@ -106,11 +86,7 @@ def card_of(language: str, pins: Path | None = None) -> Card:
         needs=("speech", "sentence"),
         profile="full",
         licence=of.licence,
-        weights=tuple(
-            Weights(repo=of.repo, revision=str(of.revision), filename=name, sha256=sha256, licence=of.licence)
-            for name, sha256 in of.files.items()
-            if of.revision is not None
-        ),
+        weights=of.weights,
         params={"min_rate_percent": 75, "max_rate_percent": 140, "fade_ms": 10},
         description=(
             f"Speaks a sentence in {NAMES.get(language, language)} with the VITS network of Meta's Massively"
@@ -120,20 +96,6 @@ def card_of(language: str, pins: Path | None = None) -> Card:
         intended_use="Training and testing detectors of neural text-to-speech; not for commercial purposes.",
         paper="Pratap et al., Scaling Speech Technology to 1,000+ Languages, 2023",
     )
-
-
-@lru_cache(maxsize=8)
-def _read(path: Path, _changed_ns: int) -> dict[str, _Pins]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(raw, dict):
-            raise UsageError(f"{path}: must be a mapping from languages to checkpoints")
-        return {str(language): _Pins.model_validate(value) for language, value in raw.items()}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read as YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 class MmsTtsKo(MmsTts):

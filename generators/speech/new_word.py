@@ -6,9 +6,10 @@ Which word is exchanged is decided before; the samples are put into the clip by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from generators.speech.joins import SILENT_BELOW_LOUD_DB
 from generators.speech.placing import Voice
@@ -26,7 +27,10 @@ PAUSE_S = 0.15
 MIDDLE_RATE_WPM = 160
 RATES_WPM = (90, 320)
 EDGE_SILENCE_S = 0.005
+CLOSURE_BELOW_LOUD_DB = 25.0
+"""So far below a word lies the closure of a voiced stop, which hums."""
 _STEP_S = 0.005
+_ABOVE_ROOM_DB = 3.0
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,18 @@ def slot_of(words: Sequence[Word], first: int, count: int, duration_s: float) ->
 
 
 def say_in_slot(
-    words: Sequence[Word], slot: Slot, new: str, language: str, voice: Voice, most: float
+    words: Sequence[Word],
+    slot: Slot,
+    new: str,
+    language: str,
+    voice: Voice,
+    most: float,
+    silence_s: tuple[float, float] = (0.0, 0.0),
 ) -> NewWord:
     """Speak new text among the words beside it, about as long as the slot.
 
-    most: by which share its length at the clip's own tempo may differ from the slot's.
+    most: by which share its length at the clip's own tempo may differ from the slot's; silence_s: how long the
+    clip is silent at either end of the slot.
     Raises: Rejected word_does_not_fit, nothing_to_say.
     """
     before = " ".join(w.word for w in words[slot.low : slot.first])
@@ -100,12 +111,18 @@ def say_in_slot(
     made = _said(before, new, after, language, voice, MIDDLE_RATE_WPM)
     in_clip_s = words[slot.high - 1].end_s - words[slot.low].start_s
     tempo = in_clip_s / max(own.phrase_s, 1e-3)
-    ratio = made.length_s * tempo / slot.length_s
+    ratio, kept_s = 0.0, silence_s
+    for share in (1.0, 0.5, 0.0):  # in haste, the silence of a stop is shorter
+        kept_s = silence_s[0] * share, silence_s[1] * share
+        ratio = made.without_silence(kept_s).length_s * tempo / slot.length_s
+        if ratio <= 1.0 + most:
+            break
     if abs(ratio - 1.0) > most:
         detail = f"{new!r} would last {ratio * slot.length_s:.2f} s in {slot.length_s:.2f} s of {old!r}"
         raise Rejected("word_does_not_fit", detail)
-    rate = int(np.clip(round(MIDDLE_RATE_WPM * made.length_s / slot.length_s), *RATES_WPM))
-    made = _said(before, new, after, language, voice, rate)
+    lasts_s = made.without_silence(kept_s).length_s
+    rate = int(np.clip(round(MIDDLE_RATE_WPM * lasts_s / slot.length_s), *RATES_WPM))
+    made = _said(before, new, after, language, voice, rate).without_silence(kept_s)
     return NewWord(
         slot,
         made.speech,
@@ -132,6 +149,20 @@ class _Said:
     def length_s(self) -> float:
         return max(self.end_s - self.start_s, 1e-3)
 
+    def without_silence(self, kept_s: tuple[float, float]) -> _Said:
+        """The span without the silence at its ends that goes beyond 5 ms and beyond what is kept there, seconds.
+
+        A stop begins with silence. Where the clip has none, that would be a gap; where it has, without it the word
+        would begin in the middle of its first sound.
+        """
+        rate_hz = self.speech.rate_hz
+        within = self.speech.audio[round(self.start_s * rate_hz) : round(self.end_s * rate_hz)]
+        lead_s, tail_s = edge_silence(within, SILENT_BELOW_LOUD_DB)
+        start_s = self.start_s + max(0.0, lead_s - max(EDGE_SILENCE_S, kept_s[0]))
+        return replace(
+            self, start_s=start_s, end_s=self.end_s - max(0.0, tail_s - max(EDGE_SILENCE_S, kept_s[1]))
+        )
+
     @property
     def phrase_s(self) -> float:
         return self.speech.words[-1].end_s - self.speech.words[0].start_s
@@ -153,22 +184,22 @@ def _said(before: str, text: str, after: str, language: str, voice: Voice, rate_
     sounds = tuple(
         p for p in speech.phonemes if words[0].start_s - 1e-3 <= p.start_s < words[-1].end_s - 1e-3
     )
-    return _Said(speech, words, sounds, *_heard(speech, words[0].start_s, words[-1].end_s))
+    return _Said(speech, words, sounds, words[0].start_s, words[-1].end_s)
 
 
-def _heard(speech: Speech, start_s: float, end_s: float) -> tuple[float, float]:
-    """The span without all but 5 ms of the silence at its ends: a stop begins with one that would be added to
-    whatever silence the clip has there."""
-    first = round(start_s * speech.rate_hz)
-    levels = frame_dbfs(speech.audio[first : round(end_s * speech.rate_hz)], _STEP_S)
-    heard = np.flatnonzero(levels > levels.max(initial=FLOOR_DBFS) - SILENT_BELOW_LOUD_DB)
+def edge_silence(
+    audio: NDArray[np.float32], below_db: float = CLOSURE_BELOW_LOUD_DB, room_dbfs: float = FLOOR_DBFS
+) -> tuple[float, float]:
+    """How long a piece of 16 kHz audio is silent at its start and at its end, seconds; (0, 0) where all of it is.
+
+    Silent is what lies `below_db` below its loudest 5 ms, or hardly above the level of the room.
+    """
+    levels = frame_dbfs(audio, _STEP_S)
+    limit = max(levels.max(initial=FLOOR_DBFS) - below_db, room_dbfs + _ABOVE_ROOM_DB)
+    heard = np.flatnonzero(levels > limit)
     if not len(heard):
-        return start_s, end_s
-    before_s, after_s = heard[0] * _STEP_S, (len(levels) - 1 - heard[-1]) * _STEP_S
-    return (
-        float(start_s + max(0.0, before_s - EDGE_SILENCE_S)),
-        float(end_s - max(0.0, after_s - EDGE_SILENCE_S)),
-    )
+        return 0.0, 0.0
+    return float(heard[0] * _STEP_S), float((len(levels) - 1 - heard[-1]) * _STEP_S)
 
 
 def _tokens(text: str) -> list[str]:

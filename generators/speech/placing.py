@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.speech.pitch import median_f0_hz
 from haetae.errors import Rejected
 from haetae.locales import load
 from haetae.provenance.ids import seed_of
 from haetae.voice.espeak import Phoneme, Speech, speak
+from haetae.voice.pitch import median_f0_hz
 from haetae.voice.words import Word
 
 RATE_HZ = 16_000

@@ -30,21 +30,27 @@ _KNEE = 0.8
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Samples [first, last) of a clip that hold speech, taken apart.
-
-    frames: of the stretch and a margin beside it; lead: samples of the margin before `first`.
-    """
+class Span:
+    """Samples [first, last) of a clip that hold speech, and [low, high) with a margin beside them."""
 
     first: int
     last: int
-    lead: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A span of a clip, taken apart. frames: of the span and its margins."""
+
+    span: Span
     frames: Frames
 
     @property
     def inner(self) -> Frames:
         """The frames without those of the margins."""
-        return self.frames.cut(self.lead // _HOP, (self.lead + self.last - self.first) // _HOP + 1)
+        first, last = (at - self.span.low for at in (self.span.first, self.span.last))
+        return self.frames.cut(first // _HOP, last // _HOP + 1)
 
 
 def sound_of(clip: ClipView, who: str = "clip") -> Samples:
@@ -54,44 +60,56 @@ def sound_of(clip: ClipView, who: str = "clip") -> Samples:
     return clip.audio
 
 
-def take_apart(clip: ClipView) -> list[Stretch]:
-    """Every stretch of a clip's speech, its ends at quiet moments.
+def spans_of(clip: ClipView) -> list[Span]:
+    """Where a clip's speech lies, the ends of each span at quiet moments.
 
     Raises: Rejected no_audio, no_speech.
     """
     audio = sound_of(clip)
-    stretches = []
+    margin, spans = round(_MARGIN_S * RATE_HZ), []
     for start_s, end_s in merged(clip.speech):
         first, last = (
             quiet_point(audio, round(t * RATE_HZ), round(REACH_S * RATE_HZ)) for t in (start_s, end_s)
         )
-        if last - first < 2 * _HOP:
-            continue
-        low = max(0, first - round(_MARGIN_S * RATE_HZ))
-        high = min(audio.size, last + round(_MARGIN_S * RATE_HZ))
-        stretches.append(Stretch(first, last, first - low, analyse(audio[low:high])))
-    if not stretches:
+        if last - first >= 2 * _HOP:
+            spans.append(Span(first, last, max(0, first - margin), min(audio.size, last + margin)))
+    if not spans:
         raise Rejected("no_speech", f"clip {clip.clip_id} has no speech to change")
-    return stretches
+    return spans
+
+
+def take_apart(clip: ClipView) -> list[Stretch]:
+    """Every stretch of a clip's speech, its ends at quiet moments. Raises: Rejected no_audio, no_speech."""
+    audio = sound_of(clip)
+    return [Stretch(span, analyse(audio[span.low : span.high])) for span in spans_of(clip)]
 
 
 def put_back(
     audio: Samples, stretches: Sequence[Stretch], changed: Sequence[Frames], fade_ms: float
 ) -> tuple[Samples, float]:
-    """The sound with new speech in every stretch, and the largest change of level that was mended, dB.
+    """`put_in`, of what the frames of each stretch, margins included, sound like."""
+    made = [
+        synthesise(frames, stretch.span.last - stretch.span.low)[stretch.span.first - stretch.span.low :]
+        for stretch, frames in zip(stretches, changed, strict=True)
+    ]
+    return put_in(audio, [stretch.span for stretch in stretches], made, fade_ms)
 
-    changed: frames for each stretch, margins included. A stretch gets the level of what it replaces; outside
-    the stretches every sample stays.
+
+def put_in(
+    audio: Samples, spans: Sequence[Span], made: Sequence[Samples], fade_ms: float
+) -> tuple[Samples, float]:
+    """The sound with new speech in every span, and the largest change of level that was mended, dB.
+
+    made: float32 [last - first] for each span. A span gets the level of what it replaces; outside the spans every
+    sample stays.
     """
     out, mended_db = audio.copy(), 0.0
     fade = round(fade_ms * RATE_HZ / 1000)
-    for stretch, frames in zip(stretches, changed, strict=True):
-        n = stretch.last - stretch.first
-        old = audio[stretch.first : stretch.last]
-        new = synthesise(frames, stretch.lead + n)[stretch.lead :]
+    for span, new in zip(spans, made, strict=True):
+        old = audio[span.first : span.last]
         levelled, gain_db = at_level(new, old)
         mended_db = max(mended_db, abs(gain_db))
-        out[stretch.first : stretch.last] = cross_faded(old, levelled, fade)
+        out[span.first : span.last] = cross_faded(old, levelled, fade)
     return out, mended_db
 
 

@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 MIN_VOICED_S = 0.3
 RATIOS = np.exp(np.linspace(np.log(0.8), np.log(1.25), 46))
 """Vocal tracts of adults differ by up to about a quarter in length."""
-MOST_CORRECTION_DB = 18.0
+MOST_BOOST_DB, MOST_CUT_DB = 18.0, 48.0
+"""Noise would be made audible by more of a boost; a cut must silence what a band-limited recording does not have."""
 _NEPER = 10.0 / np.log(10.0)
 _HZ = np.linspace(0.0, 8000.0, N_BINS)
 _SHAPE_BAND = (_HZ >= 300.0) & (_HZ <= 5500.0)
@@ -84,16 +85,15 @@ def converted(frames: Frames, of: Voiceprint, to: Voiceprint) -> Frames:
     """Speech of one voice in another's pitch and timbre; what is said, how loud, and the noise share stay.
 
     Mean and spread of the logarithm of the pitch become those of `to`; the envelope is stretched along the
-    frequency axis by the ratio of the vocal tracts, and its long-term average moved to that of `to` (by at most
-    18 dB). The power of every frame stays, and so does the spectrum of frames that hold hardly more than the
-    room.
+    frequency axis by the ratio of the vocal tracts, and its long-term average moved to that of `to` (up by at most
+    18 dB, down by 48). The power of every frame stays, and so does the spectrum of frames that hold hardly more
+    than the room.
     """
     ratio = formant_ratio(of, to)
     log_envelope = np.log(frames.envelope)
     new = _warped(log_envelope, ratio)
     lack = _liftered(to.log_envelope - _warped(of.log_envelope[None], ratio)[0])
-    most = MOST_CORRECTION_DB / _NEPER
-    new += np.clip(lack - lack[_SHAPE_BAND].mean(), -most, most)
+    new += np.clip(lack - lack[_SHAPE_BAND].mean(), -MOST_CUT_DB / _NEPER, MOST_BOOST_DB / _NEPER)
     share = _speech_share(frames)[:, None]
     mixed = np.exp(log_envelope * (1 - share) + new * share)
     mixed *= frames.envelope.mean(axis=1, keepdims=True) / mixed.mean(axis=1, keepdims=True)

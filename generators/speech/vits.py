@@ -11,22 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import gcd
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from generators.speech.lettered import letter_times, require_letters, words_of
+from generators.speech.networks import at_16_khz, read_model, read_part, repeatable
 from haetae.errors import Rejected, UsageError
-from haetae.voice.espeak import MAX_CHARACTERS, Phoneme, Speech
+from haetae.voice.espeak import MAX_CHARACTERS, Speech
 from haetae.voice.level import RATE_HZ
-from haetae.voice.tokens import plain_text, tokenize
-from haetae.voice.words import Word
+from haetae.voice.tokens import plain_text
 
 MAX_SPEECH_S = 60.0
-MAX_UNKNOWN = 0.2
-"""Share of letters that the vocabulary may lack; a text that loses more is not what is heard."""
 
 
 @dataclass
@@ -47,16 +45,8 @@ class Vits:
         """
         from transformers import VitsModel, VitsTokenizer
 
-        if not (folder / "model.safetensors").is_file():
-            raise UsageError(
-                f"{folder} holds no model.safetensors; put the files of one VITS checkpoint there"
-            )
-        try:
-            tokenizer = VitsTokenizer.from_pretrained(folder, local_files_only=True)
-            model = VitsModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        except Exception as error:
-            first = " ".join(str(error).split())[:300]
-            raise UsageError(f"{folder} holds no VITS model that can be read: {first}") from error
+        model = read_model(VitsModel, folder, "VITS", device)
+        tokenizer = read_part(VitsTokenizer, folder, "VITS tokenizer")
         if len(tokenizer) > int(model.config.vocab_size):
             raise UsageError(
                 f"{folder}: the tokenizer knows {len(tokenizer)} characters, the model {model.config.vocab_size}:"
@@ -69,7 +59,7 @@ class Vits:
                 f"{folder}: this model reads {language} in Latin letters; install the package `uroman`,"
                 " which romanises its text"
             )
-        return cls(model.to(device).eval(), tokenizer, language)
+        return cls(model, tokenizer, language)
 
     def speak(self, text: str, seed: int, rate: float = 1.0) -> Speech:
         """Speak a text: 16 kHz, words with their times; phonemes are the letters, as the network times them.
@@ -84,31 +74,24 @@ class Vits:
             raise Rejected("text_too_long", f"{len(text)} characters, of at most {MAX_CHARACTERS}")
         letters = self._letters(plain_text(text))
         ids = self.tokenizer(text=plain_text(text), return_tensors="pt")["input_ids"].to(self.model.device)
-        with torch.inference_mode(), _seeded(seed), self._timed(rate) as lengths:
+        with torch.inference_mode(), repeatable(seed), self._timed(rate) as lengths:
             wave = self.model(ids).waveform[0].float().cpu().numpy()
         if not np.isfinite(wave).all() or not np.any(wave):
             raise Rejected("speech_unusable", "the network gave samples that are no sound")
         own_hz = int(self.model.config.sampling_rate)
         ends_s = np.cumsum(lengths[0]) * int(np.prod(self.model.config.upsample_rates)) / own_hz
-        phonemes = _letter_times(letters, ends_s, bool(self.tokenizer.add_blank))
+        edges_s = _edges_s(ends_s, len(letters), bool(self.tokenizer.add_blank))
+        phonemes = letter_times(letters, edges_s)
         return Speech(
-            _resampled(wave, own_hz), _words(text, phonemes), tuple(p for p in phonemes if p.symbol.strip()),
+            at_16_khz(wave, own_hz), words_of(text, phonemes), tuple(p for p in phonemes if p.symbol.strip()),
             RATE_HZ, self.language,
         )  # fmt: skip
 
     def _letters(self, text: str) -> str:
         """The characters that are spoken, one per token."""
         letters, _ = self.tokenizer.prepare_for_tokenization(text)
-        given = sum(token.is_word for token in tokenize(text))
-        if not letters.strip() or not given:
-            raise Rejected("nothing_to_say", f"the model has no letter of {text[:40]!r}")
-        if not self.tokenizer.is_uroman:
-            wanted = sum(c.isalnum() for c in text)
-            known = sum(c.isalnum() for c in letters)
-            if known < (1 - MAX_UNKNOWN) * wanted:
-                raise Rejected(
-                    "letters_unknown", f"the model knows {known} of {wanted} letters of {text[:40]!r}"
-                )
+        # Romanised text has other letters than the text that was given.
+        require_letters(letters if self.tokenizer.is_uroman else text, letters)
         return str(letters)
 
     @contextmanager
@@ -136,50 +119,8 @@ class Vits:
             hook.remove()
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Random numbers of torch from a seed, and the state from before again afterwards."""
-    import torch
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed % 2**63)
-        yield
-
-
-def _letter_times(letters: str, ends_s: NDArray[np.float64], blanks: bool) -> list[Phoneme]:
-    """Each letter with the time of its token and of the blank after it."""
+def _edges_s(ends_s: NDArray[np.float64], n: int, blanks: bool) -> NDArray[np.float64]:
+    """Where each of n letters begins and the last one ends: a letter has its token and the blank after it."""
     step, first = (2, 1) if blanks else (1, 0)
     edges = np.concatenate([[0.0], ends_s])
-    return [
-        Phoneme(
-            letter,
-            float(edges[min(first + step * k, len(edges) - 1)]),
-            float(edges[min(first + step * (k + 1), len(edges) - 1)]),
-        )
-        for k, letter in enumerate(letters)
-    ]
-
-
-def _words(text: str, phonemes: list[Phoneme]) -> tuple[Word, ...]:
-    """Runs of letters between spaces; named as in the text where it has as many words."""
-    runs: list[list[Phoneme]] = [[]]
-    for phoneme in phonemes:
-        if phoneme.symbol.isspace():
-            runs.append([])
-        else:
-            runs[-1].append(phoneme)
-    runs = [run for run in runs if any(p.symbol.isalnum() for p in run)]
-    names = [token.text for token in tokenize(plain_text(text)) if token.is_word]
-    if len(names) != len(runs):
-        names = ["".join(p.symbol for p in run) for run in runs]
-    return tuple(Word(name, run[0].start_s, run[-1].end_s) for name, run in zip(names, runs, strict=True))
-
-
-def _resampled(wave: NDArray[np.float32], from_hz: int) -> NDArray[np.float32]:
-    """At 16 kHz, held in [-1, 1]."""
-    from scipy.signal import resample_poly
-
-    if from_hz != RATE_HZ:
-        common = gcd(from_hz, RATE_HZ)
-        wave = resample_poly(wave.astype(np.float64), RATE_HZ // common, from_hz // common)
-    return np.asarray(np.clip(wave, -1.0, 1.0), np.float32)
+    return np.asarray(edges[np.minimum(first + step * np.arange(n + 1), len(edges) - 1)])

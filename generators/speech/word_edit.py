@@ -16,7 +16,7 @@ import numpy as np
 from generators.protocol import Card, ClipView, FakeRequest, FakeResult, Segment, Word, settings
 from generators.segments import RATE_HZ, audio_segments
 from generators.speech.joins import Samples, measure_join
-from generators.speech.new_word import PAUSE_S, NewWord, Slot, say_in_slot, slot_of
+from generators.speech.new_word import PAUSE_S, NewWord, Slot, edge_silence, say_in_slot, slot_of
 from generators.speech.placing import Voice, voice_near
 from generators.speech.splice import FADE, Place, splice
 from generators.speech.stretches import merged, sound_of
@@ -72,7 +72,7 @@ class WordEdit:
         family="speech",
         modalities=("audio",),
         languages=("ko", "en-SG", "ms", "ta"),
-        needs=("speech", "words"),
+        needs=("speech", "words", "edit"),
         params=PARAMS,
         description=(
             "Exchanges one word (a negation, number, name, place or other word) for another that fits its time,"
@@ -137,13 +137,13 @@ def exchange_word(
     known = _known_edits() if editor is None else editor
     said = _speech(clip, old)
     voice = voice_near(said, " ".join(w.word for w in words[:12]), request.language, request.seed)
-    edit, word = _first_that_fits(request, words, voice, s, known)
+    tone = room_beside(old, clip.speech or [(w.start_s, w.end_s) for w in words])
+    edit, word = _first_that_fits(request, words, voice, s, known, tone.level_dbfs)
     place = Place.of(old, word.slot.start_s, word.slot.end_s)
     phrase = analyse(word.speech.audio)
     of = voiceprint(phrase, "the spoken phrase", MIN_PHRASE_VOICED_S)
     to = voiceprint(analyse(said, quick=True), "the clip")
     wanted_dbfs = _wanted_dbfs(old, words, word.slot, said)
-    tone = room_beside(old, clip.speech or [(w.start_s, w.end_s) for w in words])
     room = room_noise(tone, place.high - place.low, seed_of("room", request.seed) % 2**32)
     voiced = converted(phrase, of, to)
     audio = splice(old, place, voiced, (word.start_s, word.end_s), wanted_dbfs, room)
@@ -172,9 +172,10 @@ def _first_that_fits(
     voice: Voice,
     s: dict[str, float | int | str | bool],
     editor: Editor,
+    room_dbfs: float,
 ) -> tuple[Edit, NewWord]:
     kinds = tuple(part.strip() for part in str(s["kinds"]).split(",") if part.strip())
-    duration_s = len(sound_of(request.target)) / RATE_HZ
+    audio = sound_of(request.target)
     possible = editor.proposals([w.word for w in words], request.language, kinds)
     edits = _in_turn(possible, request.seed)[: int(s["attempts"])]
     refusal = Rejected("no_edit", f"no word of clip {request.target.clip_id} can be exchanged")
@@ -182,9 +183,11 @@ def _first_that_fits(
         for edit in edits:
             for first, count, new in _spans(edit, words, beside):
                 try:
-                    slot = slot_of(words, first, count, duration_s)
+                    slot = slot_of(words, first, count, audio.size / RATE_HZ)
+                    within = audio[round(slot.start_s * RATE_HZ) : round(slot.end_s * RATE_HZ)]
+                    silence_s = edge_silence(within, room_dbfs=room_dbfs)
                     most = float(s["max_stretch"])
-                    return edit, say_in_slot(words, slot, new, request.language, voice, most)
+                    return edit, say_in_slot(words, slot, new, request.language, voice, most, silence_s)
                 except Rejected as refused:
                     refusal = refused
     raise refusal

@@ -9,13 +9,13 @@ import pytest
 
 from generators.protocol import ClipView, FakeRequest, FakeResult
 from generators.speech.espeak_tts import EspeakTts
-from generators.speech.pitch import median_f0_hz
 from generators.speech.placing import Slot, choose_slot, slots, voice_near
 from generators.verify import same, verify
 from haetae.errors import Rejected
 from haetae.locales import load
 from haetae.voice.espeak import speak
 from haetae.voice.level import frame_dbfs, loud_dbfs
+from haetae.voice.pitch import median_f0_hz
 
 RATE_HZ = 16_000
 

@@ -11,7 +11,6 @@ import pytest
 
 from generators.protocol import ClipView, FakeRequest, FakeResult, Word
 from generators.speech.joins import measure_join
-from generators.speech.pitch import median_f0_hz
 from generators.speech.splice import FADE
 from generators.speech.timbre import distance_db, voiceprint
 from generators.speech.word_edit import WordEdit
@@ -19,6 +18,7 @@ from generators.verify import same, verify
 from haetae.errors import Rejected
 from haetae.locales.edits import apply, proposals
 from haetae.voice.level import loud_dbfs
+from haetae.voice.pitch import median_f0_hz
 from haetae.voice.world import analyse
 from tests.generators.speech.recordings import RATE_HZ, Exchange, OneExchange, recording, samples_of
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
 from generators.protocol import ClipView, FakeRequest, FakeResult
 from generators.speech.copy_synthesis import CopySynthesis
-from generators.speech.pitch import median_f0_hz
 from generators.speech.timbre import Voiceprint, distance_db, formant_ratio, voiceprint
 from generators.speech.world_voice import WorldVoice
 from generators.verify import same, verify
 from haetae.errors import Rejected
 from haetae.voice.envelope import speech_envelope
 from haetae.voice.level import frame_dbfs, loud_dbfs
+from haetae.voice.pitch import median_f0_hz
 from haetae.voice.world import analyse
 from tests.generators.speech.recordings import RATE_HZ, recording, samples_of
 
-MAN = {"variant": "m3", "pitch": 30}
-WOMAN = {"variant": "f2", "pitch": 65}
+Voice = tuple[str, int]
+MAN, WOMAN = ("m3", 30), ("f2", 65)
 PAIRS = [("ko", MAN, WOMAN), ("ms", WOMAN, MAN), ("ta", MAN, WOMAN), ("en-SG", WOMAN, MAN)]
+SHORT = {
+    "ko": "오늘 밤부터 비가 옵니다.",
+    "en-SG": "Heavy rain this evening ah.",
+    "ms": "Apa khabar semua?",
+    "ta": "புதிய பாலம் திறக்கும்.",
+}
 
 
 def _speech(clip: ClipView, audio: np.ndarray | None = None) -> np.ndarray:
@@ -34,14 +41,16 @@ def _print(audio: np.ndarray) -> Voiceprint:
     return voiceprint(analyse(audio, quick=True), "test")
 
 
-def _converted(
-    language: str, of: dict[str, object], to: dict[str, object]
-) -> tuple[ClipView, ClipView, FakeResult]:
-    target = recording(language, **of)
+def _recording(language: str, voice: Voice, text: str | None = None) -> ClipView:
+    return recording(language, text, variant=voice[0], pitch=voice[1])
+
+
+@cache
+def _converted(language: str, of: Voice, to: Voice) -> tuple[ClipView, ClipView, FakeResult]:
+    target = _recording(language, of)
     # The lake knows no speech of a donor: what it says must be found in its sound.
-    donor = replace(
-        recording("ms", "Kereta api laju itu akan berhenti di lima stesen.", **to), speech=(), words=()
-    )
+    sentence = "Kereta api laju itu akan berhenti di lima stesen."
+    donor = replace(_recording("ms", to, sentence), speech=(), words=())
     request = FakeRequest(target, 1, language, donor=donor)
     result = WorldVoice().generate(request)
     verify(WorldVoice.card, request, result)
@@ -50,9 +59,7 @@ def _converted(
 
 
 @pytest.mark.parametrize(("language", "of", "to"), PAIRS)
-def test_pitch_and_spectrum_move_from_the_target_to_the_donor(
-    language: str, of: dict[str, object], to: dict[str, object]
-) -> None:
+def test_pitch_and_spectrum_move_from_the_target_to_the_donor(language: str, of: Voice, to: Voice) -> None:
     target, donor, result = _converted(language, of, to)
     before, after, lent = (
         _print(_speech(target)),
@@ -68,7 +75,7 @@ def test_pitch_and_spectrum_move_from_the_target_to_the_donor(
 
 
 def test_level_rhythm_and_room_stay() -> None:
-    target, _, result = _converted("ms", MAN, WOMAN)
+    target, _, result = _converted("ms", WOMAN, MAN)
     old, new = _speech(target), _speech(target, result.audio)
     assert loud_dbfs(new) == pytest.approx(loud_dbfs(old), abs=1.0)
     a, b = speech_envelope(old), speech_envelope(new)
@@ -94,14 +101,14 @@ def test_only_the_speech_changes_and_the_segment_says_so() -> None:
 
 
 def test_equal_requests_give_equal_samples() -> None:
-    target, donor = (recording("ms", "Apa khabar semua?", **voice) for voice in (MAN, WOMAN))
+    target, donor = (_recording("ms", voice, "Apa khabar?") for voice in (MAN, WOMAN))
     request = FakeRequest(target, 5, "ms", donor=donor)
     assert same(WorldVoice().generate(request), WorldVoice().generate(request)) is None
     assert same(CopySynthesis().generate(request), CopySynthesis().generate(request)) is None
 
 
 def test_a_longer_or_shorter_vocal_tract_is_measured() -> None:
-    frames = analyse(_speech(recording("ms", **MAN)), quick=True)
+    frames = analyse(_speech(_recording("ms", MAN)), quick=True)
     own = voiceprint(frames, "own")
     for ratio in (0.88, 1.0, 1.14):
         at = np.minimum(np.arange(513) / ratio, 512)
@@ -112,7 +119,7 @@ def test_a_longer_or_shorter_vocal_tract_is_measured() -> None:
 
 @pytest.mark.parametrize("language", ["ko", "en-SG", "ms", "ta"])
 def test_copy_synthesis_keeps_voice_and_words_and_changes_every_sample_of_speech(language: str) -> None:
-    target = recording(language)
+    target = recording(language, SHORT[language])
     request = FakeRequest(target, 1, language)
     result = CopySynthesis().generate(request)
     verify(CopySynthesis.card, request, result)
@@ -138,7 +145,7 @@ def test_what_lies_between_two_stretches_stays() -> None:
 
 
 def test_clips_without_a_voice_are_refused() -> None:
-    clip = recording("ms")
+    clip = recording("ms", SHORT["ms"])
     noise = replace(
         clip, audio=np.random.default_rng(0).normal(0, 0.05, 32_000).astype(np.float32), speech=()
     )
