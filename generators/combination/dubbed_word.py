@@ -19,7 +19,7 @@ class DubbedWord:
         family="combination",
         modalities=("video", "audio"),
         languages=("ko", "en-SG", "ms", "ta"),
-        needs=("face", "speech", "words"),
+        needs=("face", "speech", "words", "edit"),
         params={**PARAMS, "strength": 1.0},
         description=(
             "Exchanges one word of the sound track in the clip's own voice, and moves lips and jaw through the"

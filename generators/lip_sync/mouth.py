@@ -20,6 +20,8 @@ UPPER_SHARE = 0.22
 """Share of the opening that the upper lip makes by rising; the jaw makes the rest."""
 MIN_INSIDE = 0.12
 """An opening from which on the inside of a mouth is worth keeping for other frames."""
+MIN_MOVE = 0.003
+"""Skin that moves by less than this share of the face's height stays as it is."""
 COLLAR = 1.3
 """How far outside the face, times its radius, the skin stands still while the jaw moves."""
 
@@ -110,6 +112,25 @@ def with_collar(mesh: NDArray[np.float32], moved: NDArray[np.float32] | None = N
     centre = oval.mean(axis=0)
     collar = centre + (oval - centre) * np.float32(COLLAR)
     return np.concatenate([(mesh if moved is None else moved)[:468], collar]).astype(np.float32)
+
+
+def moved_mask(
+    source: NDArray[np.float32], target: NDArray[np.float32], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Soft mask of the triangles that move: float32 [h, w]; 0 where the picture stays.
+
+    source, target: collared meshes, float32 [504, 3] px of the window; size: its (height, width).
+    """
+    triangles = collared_triangles()
+    face_px = float(np.ptp(source[:468, 1]))
+    moves = np.hypot(*(target[:, :2] - source[:, :2]).T) > max(0.15, MIN_MOVE * face_px)
+    mask = np.zeros(size, np.uint8)
+    for points in (source, target):
+        corners = np.round(points[:, :2] * 16).astype(np.int32)[triangles[moves[triangles].any(axis=1)]]
+        for triangle in corners:
+            cv2.fillConvexPoly(mask, triangle, 1, cv2.LINE_8, 4)
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5) / max(2.0, 0.03 * face_px)
+    return np.asarray(np.clip(depth, 0, 1), np.float32)
 
 
 def _open(local: NDArray[np.float64], moved: NDArray[np.float64], gap_px: float) -> None:

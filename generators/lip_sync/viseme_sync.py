@@ -18,23 +18,20 @@ from generators.lip_sync.mouth import (
     axes,
     collared_triangles,
     find_inside,
+    moved_mask,
     painted_inside,
     reshaped,
     rest_share,
     with_collar,
 )
+from generators.lip_sync.timing import EASE_FRAMES, eased, frames_within, spoken, starts_at
 from generators.lip_sync.visemes import VisemeTrack, viseme_track
 from generators.protocol import Card, ClipView, FakeRequest, FakeResult, Segment, settings
-from generators.segments import FPS, changed_frames, runs, video_segments
+from generators.segments import FPS, changed_frames, video_segments
 from haetae.errors import Rejected
-from haetae.voice.espeak import Phoneme, speak
+from haetae.voice.espeak import Phoneme
 
 Image = NDArray[np.uint8]
-
-EASE_FRAMES = 3
-MAX_RATE_WPM = 240
-MIN_MOVE = 0.003
-"""Skin that moves by less than this share of the face's height stays as it is."""
 
 
 class VisemeSync:
@@ -68,10 +65,9 @@ class VisemeSync:
             raise Rejected("no_sentence", f"{self.card.key} needs a sentence")
         s = settings(self.card, request)
         n_frames = 0 if request.target.frames is None else len(request.target.frames)
-        phonemes = _spoken(request.sentence, request.language, int(s["rate_wpm"]), n_frames / FPS)
-        latest_s = n_frames / FPS - phonemes[-1].end_s
-        wanted_s = request.target.speech[0][0] if request.target.speech else 0.2
-        made = animate(request.target, phonemes, min(wanted_s, latest_s), float(s["strength"]))
+        phonemes = spoken(request.sentence, request.language, int(s["rate_wpm"]), n_frames / FPS)
+        start_s = starts_at(request.target, phonemes[-1].end_s)
+        made = animate(request.target, phonemes, start_s, float(s["strength"]))
         return FakeResult(
             segments=made.segments,
             frames=made.frames,
@@ -110,7 +106,7 @@ def animate(
     face = follow(clip)
     curves = viseme_track(phonemes, len(face.frames), start_s)
     if within_s is not None:
-        curves = replace(curves, active=curves.active & _frames_within(within_s, len(face.frames)))
+        curves = replace(curves, active=curves.active & frames_within(within_s, len(face.frames)))
     if not curves.active.any():
         raise Rejected("face_lost", "no frame is shown while the speech lasts")
     plan = _Plan.of(face, curves, strength, EASE_FRAMES if within_s is None else 2)
@@ -157,7 +153,7 @@ class _Plan:
         own_width[face.usable] = share / rest
         own_open[face.usable] = mouth_openness(mesh) * share / rest
         short[face.usable] = np.clip(np.linalg.norm(rotation(mesh)[:, :2, 1], axis=1), 0.5, 1)
-        weight = np.where(face.usable, _eased(curves.active, ease_frames), 0.0)
+        weight = np.where(face.usable, eased(curves.active, ease_frames), 0.0)
         asked = np.asarray(curves.openness, np.float64) * strength
         openness = weight * asked + (1 - weight) * np.nan_to_num(own_open)
         width = weight * curves.width + (1 - weight) * np.nan_to_num(own_width, nan=1.0)
@@ -184,7 +180,7 @@ class _Plan:
         )
         source, target = with_collar(mesh), with_collar(mesh, shaped)
         warped, covered = warp_mesh(img, source, target, size, collared_triangles(), cv2.INTER_CUBIC)
-        soft = _moved_mask(source, target, size) * covered
+        soft = moved_mask(source, target, size) * covered
         out = blend.alpha_blend(warped, img, soft)
         if self.fill[t] > 0.02:
             filling, opening = painted_inside(self.inside, self.face, shaped, frame, size)
@@ -194,50 +190,3 @@ class _Plan:
             soft = np.maximum(soft, opening)
         frames[t][where] = out
         masks[t][where] = soft > 0
-
-
-def _spoken(sentence: str, language: str, rate_wpm: int, room_s: float) -> tuple[Phoneme, ...]:
-    """The sounds of a sentence, from time 0, spoken faster where it would not fit. Raises: Rejected."""
-    for rate in range(rate_wpm, max(rate_wpm, MAX_RATE_WPM) + 1, 15):
-        sounds = speak(sentence, language, rate_wpm=rate).phonemes
-        first_s = sounds[0].start_s
-        if sounds[-1].end_s - first_s <= room_s:
-            return tuple(Phoneme(p.symbol, p.start_s - first_s, p.end_s - first_s) for p in sounds)
-    lasts_s = sounds[-1].end_s - first_s
-    raise Rejected(
-        "sentence_does_not_fit", f"{lasts_s:.2f} s even when spoken fast, the clip has {room_s:.2f} s"
-    )
-
-
-def _frames_within(span_s: tuple[float, float], n_frames: int) -> NDArray[np.bool_]:
-    """bool [T]: frames that are shown from their start to their end within a span of the clip."""
-    start_s = np.arange(n_frames) / FPS
-    return np.asarray((start_s >= span_s[0] - 1e-6) & (start_s + 1 / FPS <= span_s[1] + 1e-6))
-
-
-def _eased(active: NDArray[np.bool_], frames: int) -> NDArray[np.float64]:
-    """1 while active, falling to 0 over a few frames before and after."""
-    weight = active.astype(np.float64)
-    for start, end in runs(active):
-        for k in range(1, frames + 1):
-            level = 0.5 * (1 + np.cos(np.pi * k / (frames + 1)))
-            for t in (start - k, end - 1 + k):
-                if 0 <= t < weight.size:
-                    weight[t] = max(weight[t], level)
-    return weight
-
-
-def _moved_mask(
-    source: NDArray[np.float32], target: NDArray[np.float32], size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Soft mask of the triangles that move: float32 [h, w]; 0 where the picture stays."""
-    triangles = collared_triangles()
-    face_px = float(np.ptp(source[:468, 1]))
-    moves = np.hypot(*(target[:, :2] - source[:, :2]).T) > max(0.15, MIN_MOVE * face_px)
-    mask = np.zeros(size, np.uint8)
-    for points in (source, target):
-        corners = np.round(points[:, :2] * 16).astype(np.int32)[triangles[moves[triangles].any(axis=1)]]
-        for triangle in corners:
-            cv2.fillConvexPoly(mask, triangle, 1, cv2.LINE_8, 4)
-    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5) / max(2.0, 0.03 * face_px)
-    return np.asarray(np.clip(depth, 0, 1), np.float32)

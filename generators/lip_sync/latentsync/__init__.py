@@ -1,0 +1,1 @@
+"""LatentSync: lips re-drawn by a latent diffusion model that listens."""
