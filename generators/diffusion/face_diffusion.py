@@ -1,0 +1,118 @@
+"""`face_diffusion`: the whole face noised and denoised by a network that learned faces of the lake.
+
+How that is done in a clip is `repaint`; the network and its training are `network` and `training`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from generators.diffusion.repaint import (
+    How,
+    has_not_learned,
+    mirrored,
+    repaint,
+    require_learned,
+    shaken,
+    to_learn_from,
+)
+from generators.diffusion.views import FACE
+from generators.protocol import Card, FaceSet, FakeRequest, FakeResult, Learned, Lesson, settings
+from haetae.provenance.ids import seed_of
+
+if TYPE_CHECKING:
+    from generators.diffusion.network import Denoiser
+
+SIZE_PX, PATCH_PX, CHANNELS = 48, 2, (32, 64, 96)
+STEPS, BATCH, LAST_TIME = 560, 8, 0.5
+
+
+class FaceDiffusion:
+    """SDEdit of the first face, by a small diffusion model of the lake's own faces."""
+
+    card = Card(
+        name="face_diffusion",
+        version="1",
+        family="diffusion",
+        modalities=("video",),
+        needs=("face",),
+        learns=True,
+        params={
+            "min_strength": 0.2,
+            "max_strength": 0.35,
+            "steps": 4,
+            "steady_frames": 1.0,
+            "shared_noise": True,
+        },
+        description=(
+            "Noises the aligned face to a strength drawn for each clip, with the same noise in all frames, and"
+            " denoises it with a small diffusion model that the pipeline trained on its own faces; light and, where the"
+            " structure was kept, fine detail are those of the target."
+        ),
+        intended_use="Training and testing detectors of faces that were edited with diffusion models.",
+        paper="Meng et al., SDEdit: Guided Image Synthesis with Stochastic Differential Equations, ICLR 2022",
+    )
+
+    def __init__(self) -> None:
+        self._weights: Path | None = None
+        self._network: Denoiser | None = None
+
+    def learn(self, faces: FaceSet, lesson: Lesson) -> Learned:
+        """Train the network on faces, and look at what it makes of those that it was not shown.
+
+        Metrics: held_loss_before, held_loss_after, and those of `judged.looks_of`.
+        Raises: UsageError for fewer than 16 crops, or an effort that teaches nothing.
+        """
+        from generators.diffusion.judged import evenly, looks_of
+        from generators.diffusion.network import Plan, to_file
+        from generators.diffusion.sdedit import remade
+        from generators.diffusion.training import Batch, Recipe, apart, pictures, trained
+
+        shown, held = apart(faces, lesson.seed, self.card.key)
+        crops, _ = to_learn_from(faces.crops, faces.meshes, FACE, SIZE_PX)
+
+        def draw(rng: np.random.Generator) -> Batch:
+            chosen = shaken(crops[rng.choice(shown, BATCH)], rng)
+            return Batch(pictures(mirrored(rng.random(BATCH) < 0.5, chosen)[0]))
+
+        plan = Plan(
+            kind=self.card.name, size_px=SIZE_PX, patch_px=PATCH_PX, channels=CHANNELS, last_time=LAST_TIME
+        )
+        done = trained(plan, Recipe(STEPS, BATCH), lesson, draw, Batch(pictures(crops[held])))
+        looked = crops[evenly(held)]
+        strength = (float(self.card.params["min_strength"]) + float(self.card.params["max_strength"])) / 2
+        made = remade(done.network, looked, strength, int(self.card.params["steps"]), lesson.seed)
+        return Learned(
+            to_file(done.network),
+            done.curve,
+            done.as_metrics() | looks_of(np.rint(made).astype(np.uint8), looked, crops[shown]),
+        )
+
+    def use(self, weights: Path) -> None:
+        """Where the file lies that was learned."""
+        self._weights, self._network = weights, None
+
+    def load(self, device: str) -> None:
+        """Read what was learned. Raises: UsageError before `use`, and for a file of another network."""
+        if self._weights is None:
+            raise has_not_learned(self.card)
+        from generators.diffusion.network import from_file
+
+        self._network = from_file(self._weights, self.card.name, device)
+
+    def generate(self, request: FakeRequest) -> FakeResult:
+        """Make the first face anew in every frame in which it is followed.
+
+        Raises: Rejected no_face, face_lost, face_too_small, nothing_changed; UsageError for parameters that the network
+        was not made for.
+        """
+        s = settings(self.card, request)
+        network = require_learned(self.card, self._network)
+        low, high = sorted((float(s["min_strength"]), float(s["max_strength"])))
+        seed = seed_of(self.card.name, request.seed)
+        strength = float(np.random.default_rng(seed).uniform(low, high))
+        how = How(FACE, strength, int(s["steps"]), float(s["steady_frames"]), False, bool(s["shared_noise"]))
+        return repaint(self.card, request, network, how, seed)
