@@ -10,7 +10,7 @@ from collections import Counter
 import pyarrow as pa
 
 from assets.gate import Gate, by_clip
-from generators.plan import plan, within_budget
+from generators.plan import FaceLimits, plan, within_budget
 from generators.protocol import Card
 from haetae.engine import Row
 from haetae.lake import Lake
@@ -89,8 +89,9 @@ class Desk:
     def _request(self, clip: Row, candidates: list[Row]) -> Row | str:
         """What to ask of the generator for one clip, or why it is passed over."""
         seed = seed_of(self._params.seed, clip["clip_id"], self._card.key)
-        px = self._params.generate.min_face_px
-        planned = plan(self._card, clip, clip["tracks"], clip["utterances"], candidates, seed, px)
+        knobs = self._params.generate
+        limits = FaceLimits(knobs.min_face_px, knobs.max_yaw_deg, knobs.max_pitch_deg)
+        planned = plan(self._card, clip, clip["tracks"], clip["utterances"], candidates, seed, limits)
         if planned.reason:
             return planned.reason
         involved = [clip, *([planned.donor] if planned.donor else [])]

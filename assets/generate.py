@@ -160,6 +160,7 @@ def fakes(
         timeout_s=knobs.timeout_s,
         recheck_every=knobs.recheck_every,
         recogniser=(weights, sha256) if weights is not None and sha256 is not None else None,
+        listener=(knobs.asr_weights, knobs.asr_sha256) if knobs.asr_weights and knobs.asr_sha256 else None,
     )
     rows, failed = stage.map(step, requests)
     edges = [edge for row in rows for edge in _edges(row)]

@@ -82,9 +82,7 @@ def labels(
     """Label fakes by construction: verdict, segments and regions per modality and face; other faces stay real."""
     stage = Stage(context, lake, params)
     subtitled = _subtitled(utterances)
-    clip_of = {
-        row["clip_id"]: {**row, "has_text": row["clip_id"] in subtitled} for row in clips.to_pylist()
-    }
+    clip_of = {row["clip_id"]: {**row, "has_text": row["clip_id"] in subtitled} for row in clips.to_pylist()}
     faces: dict[str, list[Row]] = defaultdict(list)
     for track in tracks.to_pylist():
         faces[track["clip_id"]].append(track)

@@ -45,7 +45,7 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe("media", "media", "batch", "2", ("items", "imports", "sources")),
         Recipe("clips", "clips", "batch", "2", ("media",), ("ingest",)),
-        Recipe("tracks", "tracks", "batch", "2", ("clips",), ("tracks",)),
+        Recipe("tracks", "tracks", "batch", "3", ("clips",), ("tracks",)),
         Recipe("utterances", "utterances", "batch", "3", ("clips",), ("speech",)),
         Recipe("cues", "cues", "batch", "2", ("clips", "tracks"), ("cues",)),
         Recipe("signals", "signals", "batch", "1", ("media", "clips", "utterances"), ("signals",)),

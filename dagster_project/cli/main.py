@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_project.cli import generators, importing, read, run, serve, use
+from dagster_project.cli import gallery, generators, importing, marks, read, run, serve, use
 from dagster_project.cli.console import error_console, quiet_libraries
 from dagster_project.cli.state import State
 from haetae import __version__
@@ -31,8 +31,11 @@ app.command("sql")(read.sql)
 app.command("trace")(read.trace)
 app.add_typer(generators.app, name="generators")
 app.command("report")(read.report)
+app.command("gallery")(gallery.gallery)
 app.add_typer(read.ledger_app, name="ledger")
 app.command("detect")(use.detect)
+app.command("export")(marks.export)
+app.command("verify")(marks.verify)
 app.command("serve")(serve.serve)
 
 

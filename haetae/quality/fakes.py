@@ -57,6 +57,7 @@ class FakeQuality:
     1, only with recogniser weights; light and skin, which a swap takes over from its target, tell nothing.
     sync_offset_s: how much later the sound is than the lips; sync_confidence: see `voice.sync`. loudness_change_lu:
     loudness of the changed sound, less that of the same stretch of the target, LU. duration_change_s: of the sound.
+    intelligibility: share of the letters of a made text that a recogniser of speech understood, 0 to 1.
     """
 
     flicker: float | None = None
@@ -67,6 +68,7 @@ class FakeQuality:
     sync_confidence: float | None = None
     loudness_change_lu: float | None = None
     duration_change_s: float | None = None
+    intelligibility: float | None = None
 
     def as_columns(self) -> dict[str, float | None]:
         """The figures by column, rounded to 4 places."""

@@ -79,8 +79,16 @@ def segment_lane(what: str, changed: Sequence[Stretch], duration_s: float) -> Ma
     ).format(what, _seconds(changed), bars)
 
 
-def word_lane(words: Sequence[Mapping[str, Any]], changed: Sequence[Stretch], duration_s: float) -> Markup:
-    """Words at their times, spelled out where there is room; marked if their middle was changed."""
+def word_lane(
+    words: Sequence[Mapping[str, Any]],
+    changed: Sequence[Stretch],
+    duration_s: float,
+    wide_px: float = _WIDE_LANE_PX,
+) -> Markup:
+    """Words at their times, spelled out where there is room; marked if their middle was changed.
+
+    wide_px: width of the lane on a wide screen.
+    """
     drawn = []
     for word in words:
         start, end = word["start_s"], word["end_s"]
@@ -97,7 +105,7 @@ def word_lane(words: Sequence[Mapping[str, Any]], changed: Sequence[Stretch], du
                 start,
                 end,
                 " made" if made else "",
-                _room_for(word["word"], (end - start) / duration_s if duration_s else 0),
+                _room_for(word["word"], (end - start) / duration_s if duration_s else 0, wide_px),
                 word["word"],
             )
         )
@@ -107,12 +115,12 @@ def word_lane(words: Sequence[Mapping[str, Any]], changed: Sequence[Stretch], du
     )
 
 
-def _room_for(word: str, share: float) -> str:
+def _room_for(word: str, share: float, wide_px: float) -> str:
     """CSS class of a word: shown everywhere, on wide screens only, or nowhere but in its tooltip."""
     wanted_px = 5 + sum(11 if unicodedata.east_asian_width(c) in "WF" else 6.4 for c in word)
     if share * _NARROW_LANE_PX >= wanted_px:
         return "fits"
-    return "fits-wide" if share * _WIDE_LANE_PX >= wanted_px else "tight"
+    return "fits-wide" if share * wide_px >= wanted_px else "tight"
 
 
 def waveform(audio: NDArray[np.float32], changed: Sequence[Stretch], duration_s: float, what: str) -> Markup:

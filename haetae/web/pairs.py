@@ -21,8 +21,8 @@ class Pair:
     """One fake, its untouched twin, and what is said of both.
 
     fake, twin: rows of `fakes` and `clips`; verdicts: modality → verdict of the fake;
-    changed: modality → stretches, seconds; captions: language → sentences; words: what is said, seconds;
-    scores: {} where not scored.
+    changed: modality → stretches, seconds; captions: language → sentences; spoken: words of the twin, seconds;
+    words: what the fake says, or the twin where nothing else is told; scores: {} where not scored.
     """
 
     fake: Row
@@ -32,6 +32,7 @@ class Pair:
     verdicts: Mapping[str, str]
     changed: Mapping[str, tuple[tuple[float, float], ...]]
     captions: Mapping[str, tuple[str, ...]]
+    spoken: tuple[Row, ...]
     words: tuple[Row, ...]
     words_are_made: bool
     fake_scores: Scores
@@ -42,10 +43,17 @@ class Pair:
         return str(self.fake["fake_id"])
 
 
-def choose_pairs(lake: Lake, standing: Standing, max_pairs: int) -> tuple[Pair, ...]:
+def choose_pairs(
+    lake: Lake,
+    standing: Standing,
+    max_pairs: int,
+    generator: str | None = None,
+    language: str | None = None,
+) -> tuple[Pair, ...]:
     """At most `max_pairs` fakes, dealt evenly over generator × language, scored ones first.
 
     Those with new pictures come first, then by generator, language and id; equal tables give equal pairs.
+    generator (name, or name@version), language: only fakes of these.
     """
     scored = (standing.model.model_id if standing.model else None, standing.scored_on)
     chosen = rows_of(
@@ -55,14 +63,16 @@ def choose_pairs(lake: Lake, standing: Standing, max_pairs: int) -> tuple[Pair, 
             SELECT f.*, row_number() OVER (
                 PARTITION BY f.generator, f.language
                 ORDER BY f.fake_id NOT IN (
-                    SELECT sample_id FROM predictions WHERE model_id = ? AND snapshot_id = ?), f.fake_id
+                    SELECT sample_id FROM predictions WHERE model_id = $1 AND snapshot_id = $2), f.fake_id
                 ) AS turn
-            FROM fakes f JOIN clips c ON c.clip_id = f.pair_id),
-        few AS (SELECT * FROM dealt ORDER BY turn, generator, language, fake_id LIMIT ?)
+            FROM fakes f JOIN clips c ON c.clip_id = f.pair_id
+            WHERE ($3 IS NULL OR f.generator = $3 OR split_part(f.generator, '@', 1) = $3)
+                AND ($4 IS NULL OR f.language = $4)),
+        few AS (SELECT * FROM dealt ORDER BY turn, generator, language, fake_id LIMIT $5)
         SELECT * EXCLUDE (turn) FROM few
         ORDER BY NOT list_contains(modalities, 'video'), generator, language, fake_id
         """,
-        [*scored, max_pairs],
+        [*scored, generator, language, max_pairs],
     )
     fake_ids = [r["fake_id"] for r in chosen]
     twin_ids = sorted({r["pair_id"] for r in chosen})
@@ -79,6 +89,7 @@ def choose_pairs(lake: Lake, standing: Standing, max_pairs: int) -> tuple[Pair, 
     pairs = []
     for row in chosen:
         twin = twins[row["pair_id"]]
+        said_in_twin = tuple(spoken.get(row["pair_id"], ()))
         said = labels.get(row["fake_id"], [])
         pairs.append(
             Pair(
@@ -89,7 +100,8 @@ def choose_pairs(lake: Lake, standing: Standing, max_pairs: int) -> tuple[Pair, 
                 verdicts=_verdicts(said),
                 changed=_changed(row, said),
                 captions=_captions(said),
-                words=tuple(row["words"] or spoken.get(row["pair_id"], ())),
+                spoken=said_in_twin,
+                words=tuple(row["words"]) or said_in_twin,
                 words_are_made=bool(row["words"]),
                 fake_scores=scores.get(row["fake_id"], {}),
                 twin_scores=scores.get(row["pair_id"], {}),
@@ -101,7 +113,8 @@ def choose_pairs(lake: Lake, standing: Standing, max_pairs: int) -> tuple[Pair, 
 def _twins(lake: Lake, clip_ids: Sequence[str]) -> dict[str, Row]:
     found = rows_of(
         lake,
-        "SELECT c.clip_id, c.blob_id, c.fps, c.duration_s, c.source_id, any_value(m.title) AS title "
+        "SELECT c.clip_id, c.media_id, c.blob_id, c.fps, c.duration_s, c.n_frames, c.width, c.height, "
+        "c.has_video, c.has_audio, c.source_id, any_value(m.title) AS title "
         "FROM clips c LEFT JOIN media m USING (media_id) WHERE list_contains(?, c.clip_id) "
         "GROUP BY ALL ORDER BY c.clip_id",
         [clip_ids],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,18 @@ def load_mask_frames(path: Path, wanted: Iterable[int]) -> dict[int, Mask]:
 
     Raises: Rejected `bad_masks` for anything that is not such a file or would unpack beyond bounds.
     """
+    bits, width = _packed_masks(path)
+    return {i: _unpacked(bits[i], width) for i in wanted if i < len(bits)}
+
+
+def iter_masks(path: Path) -> Iterator[Mask]:
+    """The masks of all frames, one at a time: bool [H, W] each. Raises: as `load_mask_frames`."""
+    bits, width = _packed_masks(path)
+    for one in bits:
+        yield _unpacked(one, width)
+
+
+def _packed_masks(path: Path) -> tuple[NDArray[np.uint8], int]:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MAX_MASK_BITS // 8 + 4096:
@@ -86,7 +98,11 @@ def load_mask_frames(path: Path, wanted: Iterable[int]) -> dict[int, Mask]:
             raise ValueError(f"bits {bits.dtype} {bits.shape} for {frames} × {height} × {width}")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise Rejected("bad_masks", f"{path.name}: {error}") from error
-    return {i: np.unpackbits(bits[i], axis=1, count=width).astype(np.bool_) for i in wanted if i < frames}
+    return bits, width
+
+
+def _unpacked(bits: NDArray[np.uint8], width: int) -> Mask:
+    return np.unpackbits(bits, axis=1, count=width).astype(np.bool_)
 
 
 def boxes_at(regions: Sequence[Mapping[str, Any]] | None, frame: int) -> list[Box]:

@@ -5,12 +5,9 @@ What it says is read in `contents` and `pairs`, drawn in `figures`, `pictures` a
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,24 +21,15 @@ from haetae.evaluation.metrics import METRICS
 from haetae.lake import Lake
 from haetae.provenance.ids import digest, file_sha256
 from haetae.web import contents, figures
+from haetae.web.page import PLAYABLE, TEMPLATES, content_policy, environment, own_markup
 from haetae.web.pairs import choose_pairs
 from haetae.web.plates import ImageFolder, Plate, make_plates
 
 PAGE, RECORD = "index.html", "report.json"
-LANGUAGE_NAMES = {
-    "ko": "Korean",
-    "en": "English",
-    "en-SG": "Singlish",
-    "ms": "Malay",
-    "ta": "Tamil",
-    "other": "other language",
-}
 FEW_SAMPLES = 20
 """A slice smaller than this is dimmed: its figures and intervals say little."""
 CHANCE = {"auc": 0.5, "eer": 0.5, "eer_asvspoof": 0.5}
 METRIC_NAMES = {"auc": "AUC", "eer": "EER", "ap": "AP", "eer_asvspoof": "EER (ASVspoof)"}
-_TEMPLATES = Path(__file__).with_name("templates")
-_PLAYABLE = re.compile(r"^[0-9a-f]{64}\.(mp4|wav)$")
 
 
 def write_report(lake: Lake, *, max_pairs: int = 48) -> Path:
@@ -60,7 +48,7 @@ def write_report(lake: Lake, *, max_pairs: int = 48) -> Path:
             made = scratch / "report"
             made.mkdir()
             (made / PAGE).write_text(_render(lake, made, max_pairs), encoding="utf-8")
-            shutil.copyfile(_TEMPLATES / "icon.svg", made / "icon.svg")
+            shutil.copyfile(TEMPLATES / "icon.svg", made / "icon.svg")
             _write_record(made, input_digest)
             if folder.exists():
                 os.rename(folder, scratch / "before")
@@ -83,7 +71,7 @@ def _one_writer(lake: Lake) -> Iterator[None]:
 
 def _code_digest() -> str:
     """What draws the page: a page made by other code is not the same page."""
-    own = sorted([*Path(__file__).parent.glob("*.py"), *_TEMPLATES.iterdir()])
+    own = sorted([*Path(__file__).parent.glob("*.py"), *TEMPLATES.iterdir()])
     return digest([(path.name, file_sha256(path)) for path in own])
 
 
@@ -113,75 +101,52 @@ def _render(lake: Lake, folder: Path, max_pairs: int) -> str:
     plates = make_plates(lake, pairs, threshold, ImageFolder(folder))
     counts = contents.table_counts(lake)
     labels = contents.label_counts(lake)
-    environment = _environment()
-    style, script = _own_markup("report.css"), _own_markup("report.js")
-    return environment.get_template("report.html.j2").render(
-        style=style,
-        script=script,
-        policy=_content_policy(style, script),
-        lake_name=Path(lake.root).name,
-        counts=counts,
-        rows={count.name: count.rows for count in counts},
-        spread=contents.fake_spread(lake),
-        standing=standing,
-        overall=next((row.metrics for row in card if row.protocol == "sample" and row.slice == "all"), {}),
-        card=card,
-        metrics=[name for name in METRICS if any(name in row.metrics for row in card)],
-        curves=curves,
-        whole=next((curve for curve in curves if curve.protocol == "sample"), None),
-        roc=figures.roc_figure([(c.protocol, c.fpr, c.tpr) for c in curves]) if curves else None,
-        labels=labels,
-        label_modalities={modality for row in labels for modality, _ in row.counts},
-        bars=_language_bars(labels),
-        families=_families(labels),
-        plates=plates,
-        media_links=_media_links(lake, plates),
-        generators=sorted({str(p.fake["generator"]) for p in pairs}),
-        languages=sorted({str(p.fake["language"]) for p in pairs}),
-        refusals=contents.refusals(lake),
-        lineage=contents.lineage(lake),
+    style, script = own_markup("report.css"), own_markup("report.js")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            style=style,
+            script=script,
+            policy=content_policy(style, script),
+            lake_name=Path(lake.root).name,
+            counts=counts,
+            rows={count.name: count.rows for count in counts},
+            spread=contents.fake_spread(lake),
+            standing=standing,
+            overall=next(
+                (row.metrics for row in card if row.protocol == "sample" and row.slice == "all"), {}
+            ),
+            card=card,
+            metrics=[name for name in METRICS if any(name in row.metrics for row in card)],
+            curves=curves,
+            whole=next((curve for curve in curves if curve.protocol == "sample"), None),
+            roc=figures.roc_figure([(c.protocol, c.fpr, c.tpr) for c in curves]) if curves else None,
+            labels=labels,
+            label_modalities={modality for row in labels for modality, _ in row.counts},
+            bars=_language_bars(labels),
+            families=_families(labels),
+            plates=plates,
+            media_links=_media_links(lake, plates),
+            generators=sorted({str(p.fake["generator"]) for p in pairs}),
+            languages=sorted({str(p.fake["language"]) for p in pairs}),
+            refusals=contents.refusals(lake),
+            lineage=contents.lineage(lake),
+        )
     )
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["score"] = lambda value: "–" if value is None else f"{value:.2f}"
-    environment.filters["figure"] = lambda value: "–" if value is None else f"{value:.3f}"
-    environment.filters["thousands"] = lambda n: f"{n:,}"
-    environment.filters["of"] = lambda n, thing: f"{n:,} {thing}{'' if n == 1 else 's'}"
-    environment.globals.update(
+    made = environment()
+    made.globals.update(
         whisker=figures.whisker,
         chance=CHANCE,
         few_samples=FEW_SAMPLES,
-        language_name=lambda code: LANGUAGE_NAMES.get(code, code),
         metric_name=lambda name: METRIC_NAMES.get(name, name),
         modalities=contents.MODALITIES,
         verdicts=contents.VERDICTS,
     )
-    return environment
-
-
-def _own_markup(name: str) -> Markup:
-    # The style and script of this package, which no outside text enters.
-    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
-
-
-def _content_policy(style: str, script: str) -> str:
-    """Nothing but this page's own style and script, by hash, and pictures from its own place."""
-
-    def hashed(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    return (
-        f"default-src 'none'; img-src 'self' file:; style-src {hashed(style)}; script-src {hashed(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    return made
 
 
 def _families(labels: Sequence[contents.LabelRow]) -> list[tuple[str, str]]:
@@ -207,5 +172,5 @@ def _media_links(lake: Lake, plates: Sequence[Plate]) -> Mapping[str, str]:
     """Blob → address relative to the page, for what a browser can play."""
     blobs: set[Any] = {row["blob_id"] for plate in plates for row in (plate.pair.fake, plate.pair.twin)}
     return {
-        blob: f"../{lake.blob_path(blob)}" for blob in sorted(b for b in blobs if b and _PLAYABLE.match(b))
+        blob: f"../{lake.blob_path(blob)}" for blob in sorted(b for b in blobs if b and PLAYABLE.match(b))
     }
