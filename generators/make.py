@@ -26,7 +26,7 @@ from generators.protocol import (
     as_learner,
     settings,
 )
-from generators.registry import find
+from generators.registry import card_digest, find
 from generators.runtimes.memory import generate_within_memory
 from generators.segments import FPS, RATE_HZ
 from generators.verify import same, verify
@@ -48,7 +48,7 @@ class MakeFakes:
 
     lake_root: folder or URL of the lake; crf: x264 quality, the same as that of the clips; device: where
     weights go; recheck_every: one of so many fakes, drawn by its seed, is made twice and must come out the
-    same (0: none); params: overrides of the card's parameters; recogniser: see `generators.measured`.
+    same (0: none); params: overrides of the card's parameters; recogniser, listener: see `generators.measured`.
     Raises on a row: Rejected with the generator's reason; Rejected("contract_broken") for a wrong plug-in.
     """
 
@@ -64,11 +64,12 @@ class MakeFakes:
     recheck_every: int = 16
     params: dict[str, Any] = field(default_factory=dict)
     recogniser: tuple[str, str] | None = None
+    listener: tuple[str, str] | None = None
     _loaded: dict[str, Generator] = field(init=False, default_factory=dict, repr=False, compare=False)
     _measurer: Measurer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._measurer = Measurer(self.recogniser)
+        self._measurer = Measurer(self.recogniser, self.listener)
 
     def setup(self) -> None:
         """Nothing is shared by all rows; a generator is loaded with its first row and kept."""
@@ -133,6 +134,7 @@ class MakeFakes:
             "donor_id": donor_id,
             "lesson_id": row.get("lesson_id"),
             "generator": card.key,
+            "card_digest": card_digest(card),
             "family": card.family,
             # Where only its subtitles were changed, its picture and sound are those of the target, byte for byte.
             "blob_id": _encode(lake, frames, audio, self.crf) if touched else row["blob_id"],

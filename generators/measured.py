@@ -23,6 +23,7 @@ from haetae.quality.fakes import (
 
 if TYPE_CHECKING:
     from haetae.faces.embed import FaceEmbedder
+    from haetae.quality.intelligibility import Listener
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,15 @@ class Measured:
 class Measurer:
     """Measures fakes; keeps its models between them.
 
-    recogniser: file and SHA-256 of the weights that tell people apart (see `haetae.faces.embed`), or None.
+    recogniser: file and SHA-256 of the weights that tell people apart (see `haetae.faces.embed`), or None; listener:
+    folder and SHA-256 of the weights that understand speech (see `haetae.quality.intelligibility`), or None.
     """
 
     recogniser: tuple[str, str] | None = None
+    listener: tuple[str, str] | None = None
     _tracker: Any = field(init=False, default=None, repr=False, compare=False)
     _embedder: FaceEmbedder | None = field(init=False, default=None, repr=False, compare=False)
+    _listener: Listener | None = field(init=False, default=None, repr=False, compare=False)
 
     def measure(self, request: FakeRequest, result: FakeResult) -> Measured:
         """Measure one fake against its target and donor. Raises: UsageError for weights that do not fit."""
@@ -59,6 +63,7 @@ class Measurer:
         if target.audio is not None and result.audio is not None:
             spans = [(s.start_s, s.end_s) for s in result.segments if s.modality == "audio"]
             parts.append(sound_quality(target.audio, result.audio, spans))
+        parts += self._understood(request, result)
         found_again = None if shown is None or face is None else _found_again(result, face, shown)
         return Measured(together(*parts), found_again)
 
@@ -84,6 +89,17 @@ class Measurer:
         donor = request.donor
         lent = _seen(donor, donor.faces[0]) if donor is not None and donor.faces else None
         return likeness(target, fake, lent, self._recogniser())
+
+    def _understood(self, request: FakeRequest, result: FakeResult) -> list[FakeQuality]:
+        """How much of what a made voice says is understood."""
+        if self.listener is None or result.audio is None or not result.text:
+            return []
+        from haetae.quality.intelligibility import Listener, intelligibility
+
+        if self._listener is None:
+            self._listener = Listener(*self.listener)
+        heard = self._listener.hear(result.audio, request.language)
+        return [FakeQuality(intelligibility=intelligibility(result.text, heard))]
 
     def _recogniser(self) -> FaceEmbedder | None:
         if self.recogniser is not None and self._embedder is None:

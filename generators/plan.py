@@ -16,17 +16,31 @@ import numpy as np
 
 from generators.protocol import Card
 from haetae.locales import load
+from haetae.locales.edits import proposals
 from haetae.provenance.ids import seed_of
 from haetae.voice.espeak import VOICES, speak
 
 Row = dict[str, Any]
 
-MIN_FACE_PX = 64.0
 MIN_FOUND_FRACTION = 0.8
 MIN_SPEECH_S = 0.6
+MIN_MOUTH_TRAVEL = 0.06
 FASTEST_WPM = 230
 _MARGIN_S = 0.1
 _BEST_DONORS = 3
+
+
+@dataclass(frozen=True)
+class FaceLimits:
+    """Which faces can be changed or lent. min_px: least median height of the box; max_yaw_deg, max_pitch_deg: how far
+    a head may be turned, median over the track, either way."""
+
+    min_px: float = 64.0
+    max_yaw_deg: float = 60.0
+    max_pitch_deg: float = 45.0
+
+
+ANY_ORDINARY_FACE = FaceLimits()
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ def plan(
     utterances: Sequence[Row],
     candidates: Sequence[Row],
     seed: int,
-    min_face_px: float = MIN_FACE_PX,
+    limits: FaceLimits = ANY_ORDINARY_FACE,
 ) -> Planned:
     """Everything that one request needs, or the reason why there is none.
 
@@ -53,12 +67,12 @@ def plan(
     "utterances".
     Reasons: those of `eligible`, no_donor, no_sentence_fits.
     """
-    if reason := eligible(card, clip, tracks, utterances, min_face_px):
+    if reason := eligible(card, clip, tracks, utterances, limits):
         return Planned(reason)
     donor = None
     if {"donor_face", "donor_voice", "donor_words"} & set(card.needs):
         mine = {**clip, "tracks": list(tracks), "utterances": list(utterances)}
-        donor = choose_donor(card, mine, candidates, seed, min_face_px)
+        donor = choose_donor(card, mine, candidates, seed, limits)
         if donor is None:
             return Planned("no_donor")
     sentence = None
@@ -75,13 +89,14 @@ def eligible(
     clip: Row,
     tracks: Sequence[Row],
     utterances: Sequence[Row],
-    min_face_px: float = MIN_FACE_PX,
+    limits: FaceLimits = ANY_ORDINARY_FACE,
 ) -> str | None:
     """Why a generator may not take a clip, or None if it may.
 
     Reasons: language_not_claimed, no_sentences (no locale or voice for its language), no_audio, no_speech,
-    no_words (what is said, and when, is not known), no_face, face_too_small (median box below `min_face_px`),
-    face_lost (mesh found in too few frames).
+    no_words (what is said, and when, is not known), no_edit (nothing in it can be exchanged by a sure rule), no_face,
+    face_too_small, face_turned_away, face_lost (mesh found in too few frames), mouth_too_still (it never opens and
+    closes).
     """
     if clip["language"] not in card.languages:
         return "language_not_claimed"
@@ -92,15 +107,20 @@ def eligible(
             return "no_audio"
         if sum(u["end_s"] - u["start_s"] for u in utterances) < MIN_SPEECH_S:
             return "no_speech"
-    if "words" in card.needs and not any(u["words"] for u in utterances):
+    if {"words", "edit"} & set(card.needs) and not any(u["words"] for u in utterances):
         return "no_words"
-    if "video" in card.modalities or "face" in card.needs:
-        return _face_reason(clip, tracks, min_face_px)
+    if "edit" in card.needs and not _may_be_edited(clip["language"], utterances):
+        return "no_edit"
+    if "video" in card.modalities or {"face", "mouth"} & set(card.needs):
+        reason = _face_reason(clip, tracks, limits)
+        if reason is None and "mouth" in card.needs and _largest(tracks)["mouth_travel"] < MIN_MOUTH_TRAVEL:
+            return "mouth_too_still"
+        return reason
     return None
 
 
 def choose_donor(
-    card: Card, clip: Row, candidates: Sequence[Row], seed: int, min_face_px: float = MIN_FACE_PX
+    card: Card, clip: Row, candidates: Sequence[Row], seed: int, limits: FaceLimits = ANY_ORDINARY_FACE
 ) -> Row | None:
     """A clip of another person that can lend its face or voice; None if there is none.
 
@@ -112,7 +132,7 @@ def choose_donor(
         other
         for other in candidates
         if _another_person(clip, other)
-        and ("donor_face" not in card.needs or _face_reason(other, other["tracks"], min_face_px) is None)
+        and ("donor_face" not in card.needs or _face_reason(other, other["tracks"], limits) is None)
         and ("donor_voice" not in card.needs or (other["has_audio"] and _speech_s(other) >= MIN_SPEECH_S))
         and ("donor_words" not in card.needs or _says_something_else(clip, other))
     ]
@@ -204,15 +224,28 @@ def room_for_speech(
     return most_s / 3, most_s
 
 
-def _face_reason(clip: Row, tracks: Sequence[Row], min_face_px: float) -> str | None:
+def _face_reason(clip: Row, tracks: Sequence[Row], limits: FaceLimits) -> str | None:
     if not clip["has_video"] or not tracks:
         return "no_face"
-    face = min(tracks, key=lambda track: track["index"])
-    if face["size_px"] < min_face_px:
+    face = _largest(tracks)
+    if face["size_px"] < limits.min_px:
         return "face_too_small"
+    if abs(face["yaw_deg"]) > limits.max_yaw_deg or abs(face["pitch_deg"]) > limits.max_pitch_deg:
+        return "face_turned_away"
     if face["found_fraction"] < MIN_FOUND_FRACTION:
         return "face_lost"
     return None
+
+
+def _may_be_edited(language: str, utterances: Sequence[Row]) -> bool:
+    said = [
+        word["word"] for u in sorted(utterances, key=lambda u: float(u["start_s"])) for word in u["words"]
+    ]
+    return bool(proposals(said, language))
+
+
+def _largest(tracks: Sequence[Row]) -> Row:
+    return min(tracks, key=lambda track: track["index"])
 
 
 def _another_person(clip: Row, other: Row) -> bool:
@@ -255,7 +288,7 @@ def _unlike_faces(clip: Row, other: Row) -> float:
     and openness of the mouth."""
     if not clip["tracks"] or not other["tracks"]:
         return 0.0
-    a, b = (min(c["tracks"], key=lambda track: track["index"]) for c in (clip, other))
+    a, b = (_largest(one["tracks"]) for one in (clip, other))
     pose = (abs(a["yaw_deg"] - b["yaw_deg"]) + abs(a["pitch_deg"] - b["pitch_deg"])) / 30.0
     ratio = max(a["size_px"], b["size_px"]) / max(min(a["size_px"], b["size_px"]), 1.0)
     small = 1.0 if b["size_px"] < a["size_px"] else 0.5

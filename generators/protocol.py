@@ -40,7 +40,9 @@ __all__ = [
 
 Modality = Literal["video", "audio", "text"]
 Family = Literal["face_swap", "lip_sync", "speech", "diffusion", "text", "combination"]
-Need = Literal["face", "speech", "words", "donor_face", "donor_voice", "donor_words", "sentence"]
+Need = Literal[
+    "face", "mouth", "speech", "words", "edit", "donor_face", "donor_voice", "donor_words", "sentence"
+]
 
 
 class Weights(BaseModel):

@@ -45,6 +45,7 @@ def located(card: Card, *, folders: Sequence[Path] | None = None, hub: str | Non
     if not card.weights:
         raise UsageError(f"{card.key} has no weights in its card, so there is nothing to locate")
     _require_plain(card)
+    _require_one_of_each(card)
     places = _folders() if folders is None else list(folders)
     found = {one: _found(one, places) for one in card.weights}
     absent = [one for one, base in found.items() if base is None]
@@ -93,9 +94,12 @@ def _require_plain(card: Card) -> None:
             odd = any(part in ("", ".", "..") for part in parts) or any(c in text for c in "\\\0:?#%")
             if odd or not text.isprintable() or len(text) > 500:
                 raise UsageError(f"{card.key}: {text!r} in its card is no plain relative path")
+
+
+def _require_one_of_each(card: Card) -> None:
+    """Raises: UsageError for two files under one name, which no folder can hold; such parts are located one by one."""
     names = [one.filename for one in card.weights]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"{card.key}: its card has two weight files called {', '.join(twice)}")
 
 

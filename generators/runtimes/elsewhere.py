@@ -19,6 +19,7 @@ from generators.runtimes.environments import Environment
 from generators.runtimes.exchange import Exchange, Exchanged, name_of, write_request
 from generators.weights import located
 from haetae.engine import Done, Engine, Failed, Progress, Result, Row, Step
+from haetae.errors import UsageError
 from haetae.lake import Lake
 
 WAVE_BYTES = 6 << 30
@@ -47,6 +48,9 @@ class KeepFakes(MakeFakes):
     exchange: str = ""
 
     def _generator(self, lake: Lake, key: str, learned: str | None) -> Generator:
+        del lake  # what the worker left lies in the exchange
+        if learned is not None:
+            raise UsageError(f"{key} learns, and so runs in this process only; its card says otherwise")
         if key not in self._loaded:
             self._loaded[key] = Exchanged(Exchange(Path(self.exchange)))
         return self._loaded[key]

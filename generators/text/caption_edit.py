@@ -20,7 +20,7 @@ class CaptionEdit:
         family="text",
         modalities=("text",),
         languages=("ko", "en-SG", "ms", "ta"),
-        needs=("words",),
+        needs=("words", "edit"),
         params={"kinds": "negation number name place", "word_if_none": True},
         description=(
             "Turns what the subtitles say by one edit that keeps the grammar: a negation put in or taken out, or"

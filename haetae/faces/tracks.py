@@ -126,6 +126,7 @@ class FollowFaces:
         boxes = regions.face_box(mesh)
         seen = mesh[track.found]
         yaw, pitch, roll = regions.head_pose(seen)
+        still, wide = np.percentile(regions.mouth_openness(seen), [5, 95])
         first_box = [round(float(v)) for v in boxes[0]]
         return {
             "track_id": content_id("track", clip["clip_id"], track.first_frame, first_box),
@@ -142,7 +143,8 @@ class FollowFaces:
             "yaw_deg": float(np.median(yaw)),
             "pitch_deg": float(np.median(pitch)),
             "roll_deg": float(np.median(roll)),
-            "mouth_open": float(np.percentile(regions.mouth_openness(seen), 95)),
+            "mouth_open": float(wide),
+            "mouth_travel": float(wide - still),
             "blur": float(np.median([m.blur for m in track.measures])),
             "exposure": float(np.median([m.exposure for m in track.measures])),
             "points": [[float(v) for v in five.ravel()] for five in regions.five_points(mesh)],

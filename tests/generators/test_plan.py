@@ -9,6 +9,7 @@ import pytest
 from generators.combination.dubbed import Dubbed
 from generators.face_swap.mesh_swap import MeshSwap
 from generators.face_swap.self_blend import SelfBlend
+from generators.lip_sync.mouth_retrieval import MouthRetrieval
 from generators.lip_sync.viseme_sync import VisemeSync
 from generators.plan import (
     budget_of,
@@ -22,11 +23,13 @@ from generators.plan import (
 )
 from generators.speech.espeak_tts import EspeakTts
 from generators.speech.world_voice import WorldVoice
+from generators.text.caption_edit import CaptionEdit
 from haetae.errors import UsageError
 from haetae.locales import load
 
 Row = dict[str, Any]
 SPEECH = [{"start_s": 0.5, "end_s": 3.5}]
+SPEECH_WITHOUT_WORDS: list[Row] = [{**SPEECH[0], "words": []}]
 
 
 def _track(**changes: Any) -> Row:
@@ -51,6 +54,8 @@ def test_an_ordinary_clip_suits_every_generator() -> None:
         (MeshSwap, {}, [], SPEECH, "no_face"),
         (MeshSwap, {"has_video": False}, [], SPEECH, "no_face"),
         (MeshSwap, {}, [_track(size_px=63.0)], SPEECH, "face_too_small"),
+        (MeshSwap, {}, [_track(yaw_deg=-61.0)], SPEECH, "face_turned_away"),
+        (SelfBlend, {}, [_track(pitch_deg=46.0)], SPEECH, "face_turned_away"),
         (SelfBlend, {}, [_track(found_fraction=0.4)], SPEECH, "face_lost"),
         (EspeakTts, {"has_audio": False}, [], [], "no_audio"),
         (EspeakTts, {}, [], [], "no_speech"),
@@ -105,6 +110,7 @@ def test_a_donor_is_another_person_from_other_media() -> None:
         _clip("clip-d", identities=[], tracks=[_track(identity="clip-a")]),
         _clip("clip-e", tracks=[]),
         _clip("clip-f", tracks=[_track(size_px=30.0)]),
+        _clip("clip-h", tracks=[_track(yaw_deg=80.0)]),
         _clip("clip-g", tracks=[_track(found_fraction=0.2)]),
     ]
     assert choose_donor(MeshSwap.card, me, alike, 1) is None
@@ -164,6 +170,22 @@ def test_room_for_speech_reaches_from_the_first_word_to_the_end() -> None:
     assert 0 < low_s < high_s
     assert high_s == pytest.approx(3.4)
     assert room_for_speech(_clip(), SPEECH, placed_in_speech=False)[1] == pytest.approx(3.9)
+
+
+def test_words_that_no_rule_can_change_are_no_words_to_edit() -> None:
+    def saying(*words: str) -> list[Row]:
+        return [{**SPEECH[0], "words": [{"word": word} for word in words]}]
+
+    assert eligible(CaptionEdit.card, _clip(), [], saying("Hmm")) == "no_edit"
+    assert eligible(CaptionEdit.card, _clip(), [], saying("Saya", "tidak", "suka", "kopi")) is None
+    assert eligible(CaptionEdit.card, _clip(), [], SPEECH_WITHOUT_WORDS) == "no_words"
+
+
+def test_a_mouth_that_never_moves_has_no_mouths_to_take() -> None:
+    card = MouthRetrieval.card
+    assert eligible(card, _clip(), [_track(mouth_travel=0.05)], SPEECH) == "mouth_too_still"
+    assert eligible(card, _clip(), [_track(mouth_travel=0.2)], SPEECH) is None
+    assert eligible(card, _clip(), [], SPEECH) == "no_face"
 
 
 def test_what_is_said_of_a_family_and_language_comes_before_what_is_said_of_all() -> None:

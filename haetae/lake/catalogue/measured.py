@@ -72,6 +72,7 @@ TRACKS = Table(
         c("pitch_deg", F64, "median head pitch, degrees, positive up"),
         c("roll_deg", F64, "median head roll, degrees, positive clockwise"),
         c("mouth_open", F64, "95th percentile of lip gap over mouth width"),
+        c("mouth_travel", F64, "the same less the 5th percentile: how much the mouth opens and closes"),
         c("blur", F64, "median variance of the Laplacian in a 128 px face crop; low is blurred"),
         c("exposure", F64, "median luma of the face, 0 to 1; near 0 is dark, near 1 is burnt out"),
         c(

@@ -85,9 +85,13 @@ def test_fakes_made_elsewhere_are_the_rows_and_files_of_those_made_here(
     monkeypatch.setattr(example, "card", example.card.model_copy(update={"runtime": "in_process"}))
     install("example_here", invert_patch="haetae_example.invert_patch:InvertPatch")
     here = list(InlineEngine().map_rows(step, asked))
-    assert here == there
+    rows_here, rows_there = ([row for one in made for row in one.rows] for made in (here, there))  # type: ignore[union-attr]
+    # The cards differ in where they say they run.
+    digests = {row.pop("card_digest") for row in (*rows_here, *rows_there)}
+    assert len(digests) == 2
+    assert rows_here == rows_there
     assert _files(lake) == files
-    (made,) = there[0].rows  # type: ignore[union-attr]
+    made = rows_there[0]
     assert made["fake_id"].startswith("fake-")
     masks = load_masks(lake.open_local(made["masks_blob"]))
     first = round(json.loads(made["metrics"])["first_frame"])
