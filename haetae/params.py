@@ -96,11 +96,21 @@ class Generate(Section):
     generators: tuple[str, ...] = ()
     profile: Literal["embedded", "full"] = "embedded"
     min_face_px: int = Field(64, ge=16, le=1000)
+    max_yaw_deg: float = Field(60.0, ge=0, le=180)
+    max_pitch_deg: float = Field(45.0, ge=0, le=90)
     crf: int = Field(18, ge=0, le=51)
     timeout_s: Seconds = 900.0
     recheck_every: int = Field(16, ge=0, le=10_000)
+    asr_weights: str | None = None
+    asr_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     budget: dict[str, dict[str, int]] = Field(default_factory=dict)
     learn: Learn = Learn()
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Generate:
+        if (self.asr_weights is None) != (self.asr_sha256 is None):
+            raise ValueError("asr_weights and asr_sha256 go together: give both or neither")
+        return self
 
     @field_validator("budget")
     @classmethod
@@ -119,6 +129,19 @@ class Generate(Section):
 class Policy(Section):
     commercial: bool = False
     protected: str | None = None
+
+
+class Marks(Section):
+    chain: str | None = None
+    key: str | None = None
+    secret: str | None = None
+    trusted: str | None = None
+
+    @model_validator(mode="after")
+    def _paired(self) -> Marks:
+        if (self.chain is None) != (self.key is None):
+            raise ValueError("chain and key are files that belong together: name both or neither")
+        return self
 
 
 class Dataset(Section):
@@ -168,15 +191,16 @@ class Promote(Section):
 
 
 class FakeThresholds(Section):
-    max_flicker: float | None = Field(None, ge=0, le=255)
-    max_seam: float | None = Field(None, ge=-255, le=255)
+    max_flicker: float | None = Field(12.0, ge=0, le=255)
+    max_seam: float | None = Field(1.5, ge=-255, le=255)
     max_identity_to_target: float | None = Field(None, ge=-1, le=1)
     min_identity_to_donor: float | None = Field(None, ge=-1, le=1)
     min_identity_kept: float | None = Field(None, ge=-1, le=1)
-    max_sync_offset_s: float | None = Field(None, ge=0, le=2)
+    max_sync_offset_s: float | None = Field(0.2, ge=0, le=2)
     min_sync_confidence: float | None = Field(None, ge=0, le=2)
-    max_loudness_change_lu: float | None = Field(None, ge=0, le=100)
-    max_duration_change_s: float | None = Field(None, ge=0, le=20)
+    max_loudness_change_lu: float | None = Field(6.0, ge=0, le=100)
+    max_duration_change_s: float | None = Field(0.04, ge=0, le=20)
+    min_intelligibility: float | None = Field(None, ge=0, le=1)
 
 
 class Quality(Section):
@@ -226,6 +250,7 @@ class Params(Section):
     duplicates: Duplicates = Duplicates()
     identities: Identities = Identities()
     policy: Policy = Policy()
+    marks: Marks = Marks()
     generate: Generate = Generate()
     dataset: Dataset = Dataset()
     detector: Detector = Detector()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +34,7 @@ _FORBIDDEN_UNLESS_ALLOWED = frozenset({"ai_training", "ai_generative_training"})
 _HEADS = (
     b"RIFF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"ID3", b"\xff\xfb", b"fLaC", b"II*\x00", b"MM\x00*",
 )  # fmt: skip
-_OFFLINE = {
+_OFFLINE: dict[str, Any] = {
     "core": {
         "allowed_network_hosts": [],
         "allow_redirects": False,
@@ -54,10 +55,12 @@ class Manifest:
     entry about mining, inference and training, with its use and the manifest it stands in), `problems`
     (validation codes), `detail`. forbids_training: an entry about training says anything but `allowed`, in the
     file's own manifest or in one of what it was made from; or a manifest cannot be read, or is not as it was signed.
+    assertions: what the file's own manifest states, by label; empty where it was not read.
     """
 
     summary_json: str
     forbids_training: bool
+    assertions: Mapping[str, Any] = field(default_factory=dict)
 
 
 def forbids_training(summary_json: str | None) -> bool:
@@ -65,7 +68,18 @@ def forbids_training(summary_json: str | None) -> bool:
     return bool(summary_json and json.loads(summary_json).get("forbids_training"))
 
 
-def read_manifest(path: Path) -> Manifest | None:
+def offline(anchors_pem: str | None = None) -> dict[str, Any]:
+    """Settings of the native library under which nothing is fetched.
+
+    anchors_pem: certificates to trust; a valid manifest signed below one of them is then `trusted`.
+    """
+    if anchors_pem is None:
+        return _OFFLINE
+    trusting = {**_OFFLINE["verify"], "verify_trust": True}
+    return {**_OFFLINE, "verify": trusting, "trust": {"user_anchors": anchors_pem}}
+
+
+def read_manifest(path: Path, *, anchors_pem: str | None = None) -> Manifest | None:
     """Read the C2PA manifests of a local media file; None where it has none.
 
     A manifest that is damaged or was changed, and one that is only referred to by an address, forbid training:
@@ -81,14 +95,14 @@ def read_manifest(path: Path) -> Manifest | None:
         if mark is None:
             return None
         file.seek(0)
-        return _read(file, mark)
+        return _read(file, mark, anchors_pem)
 
 
-def _read(file: BinaryIO, mark: bytes) -> Manifest | None:
+def _read(file: BinaryIO, mark: bytes, anchors_pem: str | None) -> Manifest | None:
     import c2pa  # type: ignore[import-untyped]
 
     try:
-        context = c2pa.Context(c2pa.Settings.from_dict(_OFFLINE))
+        context = c2pa.Context(c2pa.Settings.from_dict(offline(anchors_pem)))
         with c2pa.Reader(file, context=context) as reader:
             text = reader.json()
     except (c2pa.C2paError.ManifestNotFound, c2pa.C2paError.NotSupported):
@@ -138,7 +152,9 @@ def _summarise(store: dict[str, Any]) -> Manifest:
         "problems": problems[:MAX_LISTED],
         "detail": "the manifest was changed after it was signed" if tampered else None,
     }
-    return _manifest(summary, tampered or any(_forbids(entry) for entry in training))
+    forbids = tampered or any(_forbids(entry) for entry in training)
+    stated = {str(one.get("label")): one.get("data") for one in own.get("assertions") or []}
+    return replace(_manifest(summary, forbids), assertions=stated)
 
 
 def _entries(data: Any) -> list[dict[str, str]]:

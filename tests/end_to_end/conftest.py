@@ -24,6 +24,7 @@ QUICK = {
     "detector": {"epochs": 3, "max_minutes": 2.0},
     "evaluate": {"bootstrap_n": 200},
     "promote": {"min_auc": 0.0, "max_eer": 1.0},
+    "generate": {"learn": {"effort": 0.03}},
     # Every worker imports the models' libraries anew, which costs more than the few rows of a small lake.
     "engine": {"workers": 1},
 }

@@ -35,7 +35,7 @@ def test_it_is_taught_once_and_its_fakes_trace_to_their_teachers(
     (lesson,) = lake.sql("FROM lessons")
     train = {row["clip_id"] for row in lake.sql("SELECT clip_id FROM groups WHERE split = 'train'")}
     assert set(lesson["clips"]) == train
-    assert (lesson["n_people"], lesson["effort"]) == (len(train), 1.0)
+    assert (lesson["n_people"], lesson["effort"]) == (len(train), 0.03)
     fakes = lake.sql("SELECT fake_id, lesson_id FROM fakes")
     assert len(fakes) == 6
     assert {row["lesson_id"] for row in fakes} == {lesson["lesson_id"]}

@@ -14,9 +14,13 @@ from tests.end_to_end.conftest import Haetae
 
 pytestmark = pytest.mark.slow
 
-PICTURES = {"mesh_swap@1", "self_blend@1", "viseme_sync@1"}
+PICTURES = {
+    "mesh_swap@1", "self_blend@1", "viseme_sync@1", "mouth_retrieval@1", "face_diffusion@1", "region_inpaint@1",
+}  # fmt: skip
 SOUND = {"espeak_tts@1", "world_voice@1", "copy_synthesis@1", "word_edit@1"}
-GENERATORS = PICTURES | SOUND | {"dubbed@1", "dubbed_word@1"}
+SEEN_OR_HEARD = PICTURES | SOUND | {"dubbed@1", "dubbed_retrieval@1", "dubbed_word@1"}
+TEXT = {"caption_edit@1", "caption_mistranslation@1", "subtitle_swap@1"}
+GENERATORS = SEEN_OR_HEARD | TEXT
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,9 @@ def test_every_generator_made_fakes_in_every_language(done: Haetae) -> None:
     made = done.sql("SELECT generator, list(DISTINCT language) AS languages FROM fakes GROUP BY ALL")
     assert {row["generator"] for row in made} == GENERATORS
     for row in made:
-        assert set(row["languages"]) == {"ko", "en-SG", "ms", "ta"}, row
+        # Words are lent within a language and a split, and few people of the sample share both.
+        if row["generator"] != "subtitle_swap@1":
+            assert set(row["languages"]) == {"ko", "en-SG", "ms", "ta"}, row
 
 
 def test_fakes_are_as_long_as_their_targets_and_faces_are_found_in_them_again(done: Haetae) -> None:
@@ -136,7 +142,8 @@ def test_the_champion_traces_to_every_source_generator_and_code_version(done: Ha
     for node in found["nodes"]:
         by_type.setdefault(node["type"], set()).add(node["id"])
     assert by_type["source"] == {row["source_id"] for row in done.sql("SELECT source_id FROM sources")}
-    assert by_type["generator"] == GENERATORS
+    assert by_type["generator"] == SEEN_OR_HEARD, "subtitles alone make no sample"
+    assert by_type["lesson"] == {row["lesson_id"] for row in done.sql("SELECT lesson_id FROM lessons")}
     stages = {node.split(":")[1].split("@")[0] for node in by_type["code"]}
     assert {"media", "clips", "fakes", "snapshot", "candidate", "scorecard", "champion"} <= stages
     assert "unknown" not in by_type

@@ -48,7 +48,11 @@ FAKES = Table(
         c("language", TEXT, "language spoken in the fake"),
         c("text", TEXT, "what the fake says, where speech was made or subtitles changed; null: unchanged"),
         c("words", WORDS, "words of made speech or changed subtitles with times, seconds; empty: unchanged"),
-        c("captions_blob", TEXT, "blob of its subtitles where they were changed: .vtt, clip time; null: unchanged"),
+        c(
+            "captions_blob",
+            TEXT,
+            "blob of its subtitles where they were changed: .vtt, clip time; null: unchanged",
+        ),
         c("duration_s", F64, "measured duration, seconds"),
         c("n_frames", I32, "frames; 0 without video"),
         c(
@@ -89,7 +93,11 @@ LESSONS = Table(
         c("lesson_id", TEXT, "h(generator, weights)"),
         c("generator", TEXT, "name@version"),
         c("weights_blob", TEXT, "blob of what it learned: .safetensors"),
-        c("taught_with", TEXT, "hash of card, parameters and seed: a lesson with an older one is taught again"),
+        c(
+            "taught_with",
+            TEXT,
+            "hash of card, parameters and seed: a lesson with an older one is taught again",
+        ),
         c("effort", F64, "share of the steps that the generator holds right"),
         c("seed", I64, "seed of the lesson"),
         c("device", TEXT, "cpu | cuda"),

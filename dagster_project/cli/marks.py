@@ -1,0 +1,218 @@
+"""`haetae export` and `haetae verify`: what leaves the store, and reading the marks of a file that comes back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from dagster_project.cli.console import Show, error_console, out_console
+from dagster_project.cli.read import Json, print_json
+from dagster_project.cli.state import State, state_of
+from haetae.engine import Failed
+from haetae.errors import Rejected, UsageError
+
+if TYPE_CHECKING:
+    from haetae.marks.release import Exports, Signing
+
+MAX_PEM_BYTES = 1 << 20
+
+
+def export(
+    context: typer.Context,
+    fakes: Annotated[
+        list[str] | None, typer.Argument(metavar="[FAKE_ID]...", help="Fakes of the lake.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder they are written to; it is made.")
+    ] = None,
+    generator: Annotated[
+        str | None, typer.Option("--generator", metavar="NAME", help="All fakes of name or name@version.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", metavar="SQL", help="All fakes for which this condition holds.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write marked, signed copies of fakes, each with a sidecar; exit code 3 when the policy refused them all.
+
+    What is there already, whole, is not made again. Every export and every refusal is in the ledger.
+    """
+    if out is None:
+        raise UsageError("where to? give a folder, for example: haetae export --out release --where true")
+    state = state_of(context)
+    done = _exported(state, _chosen(state, fakes or [], generator, where), out)
+    told = {
+        "out": str(out),
+        "written": done.written,
+        "unchanged": done.unchanged,
+        "refused": [_failure(one) for one in done.refused],
+        "failed": [_failure(one) for one in done.failed],
+    }
+    print_json(told) if as_json else _print_exports(told)
+    if not done.written and not done.unchanged:
+        sys.exit(3 if done.refused and not done.failed else 1)
+    sys.exit(1 if done.failed else 0)
+
+
+def verify(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A video, audio or picture file.")],
+    as_json: Json = False,
+) -> None:
+    """Read the watermarks, the signed manifest and the sidecar of a file, and tell where they do not agree.
+
+    Where there is a lake, the mark is looked up in it. Exit code 0 with any finding, 2 for a file that cannot be read.
+    """
+    from haetae.engine import PoolEngine
+    from haetae.marks.verify import MEMORY_BYTES, VerifyFile
+
+    state = state_of(context)
+    has_lake = state.lake.files.exists("tables")
+    key = _signing(state).watermark_key()
+    step = VerifyFile(key, _trusted(state), state.lake_root if has_lake else None)
+    # In a process of its own: what a stranger sends may cost so much time and memory and no more.
+    engine = PoolEngine(1, memory_bytes=MEMORY_BYTES)
+    try:
+        (result,) = engine.map_rows(step, [{"path": str(file.absolute())}])
+    finally:
+        engine.close()
+    if isinstance(result, Failed):
+        raise Rejected(result.reason, result.detail)
+    (report,) = result.rows
+    print_json(report) if as_json else _print_report(report)
+
+
+def _exported(state: State, rows: list[dict[str, Any]], out: Path) -> Exports:
+    from haetae.engine import PoolEngine
+    from haetae.marks.release import ReleaseGate, export_many
+    from haetae.provenance.protected import load_protected
+
+    params = state.params
+    people = load_protected(params.policy.protected)
+    gate = ReleaseGate(state.lake, people, commercial=params.policy.commercial)
+    show = Show(error_console())
+    knobs = params.engine
+    engine = PoolEngine(knobs.workers or None, show.moment, round(knobs.worker_memory_gib * (1 << 30)))
+    try:
+        with show.showing():
+            show.begin("export", [f"{len(rows)} fakes to {out}"])
+            return export_many(
+                state.lake, rows, out, engine, gate, _signing(state),
+                crf=params.generate.crf, timeout_s=params.generate.timeout_s,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        error_console().print("stopped; run the same command again to go on where it was", highlight=False)
+        sys.exit(130)
+    finally:
+        engine.close()
+
+
+def _chosen(
+    state: State, ids: Sequence[str], generator: str | None, where: str | None
+) -> list[dict[str, Any]]:
+    """Rows of `fakes` that are asked for, in the order of their ids. Raises: UsageError for none, or an unknown id."""
+    if not ids and generator is None and where is None:
+        raise UsageError(
+            "which? give ids of fakes, --generator NAME, or --where SQL (--where true: all of them)"
+        )
+    conditions, values = [], list[Any]()
+    if ids:
+        conditions.append("list_contains(?, fake_id)")
+        values.append(list(ids))
+    if generator is not None:
+        conditions.append("(generator = ? OR split_part(generator, '@', 1) = ?)")
+        values += [generator, generator]
+    if where is not None:
+        conditions.append(f"({where})")
+    query = f"SELECT fake_id FROM fakes WHERE {' AND '.join(conditions)}"
+    wanted = {row["fake_id"] for row in state.filled_lake.sql(query, values).to_pylist()}
+    if unknown := sorted(set(ids) - wanted):
+        raise UsageError(
+            f'no such fake: {", ".join(unknown[:5])}; list them with: haetae sql "SELECT fake_id FROM fakes"'
+        )
+    if not wanted:
+        raise UsageError(
+            'no fake is chosen; see what there is with: haetae sql "SELECT generator, count(*) FROM fakes GROUP BY 1"'
+        )
+    rows = (row for row in state.lake.rows("fakes") if row["fake_id"] in wanted)
+    return sorted(rows, key=lambda row: str(row["fake_id"]))
+
+
+def _signing(state: State) -> Signing:
+    from haetae.marks.release import Signing
+
+    knobs = state.params.marks
+    return Signing(knobs.chain, knobs.key, knobs.secret)
+
+
+def _trusted(state: State) -> str | None:
+    """Certificates that are trusted: those of this lake's own exports, and those that the parameters name."""
+    more = state.params.marks.trusted
+    own = _signing(state).anchors(state.lake)
+    if more is None:
+        return own
+    try:
+        with Path(more).open("rb") as file:
+            found = file.read(MAX_PEM_BYTES).decode("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"marks.trusted: cannot read {more} as PEM: {error}") from error
+    return "\n".join(filter(None, [own, found]))
+
+
+def _failure(one: Failed) -> dict[str, str]:
+    return {"fake_id": one.item_id, "reason": one.reason, "detail": one.detail}
+
+
+def _print_exports(told: dict[str, Any]) -> None:
+    console = out_console()
+    for row in told["written"]:
+        marks = ", ".join(row["watermarks"])
+        change = ", ".join(
+            f"{name} {row[key]:.1f} dB"
+            for name, key in (("PSNR", "psnr_db"), ("SNR", "snr_db"))
+            if row[key] is not None
+        )
+        console.print(f"{row['file']}: {marks} marked ({change})", highlight=False, markup=False)
+    for row in (*told["refused"], *told["failed"]):
+        console.print(f"{row['fake_id']}: {row['reason']}: {row['detail']}", style="red", markup=False)
+    counts = ", ".join(f"{len(told[name])} {name}" for name in ("written", "unchanged", "refused", "failed"))
+    console.print(f"{told['out']}: {counts}", style="bold", highlight=False, markup=False)
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    console = out_console()
+    about = {True: ", every byte as it was exported", False: ", changed since it was exported"}
+    said = report["conclusion"] + ("" if report["intact"] is None else about[report["intact"]])
+    console.print(f"{report['file']}: {said}", style="bold", highlight=False, markup=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for where in ("video", "audio"):
+        one = report[where]
+        sure = (
+            one and f"{one['mark']} ({one['agreement']:.0%} in agreement, {one['bit_errors']} bits corrected)"
+        )
+        table.add_row(f"{where} watermark", sure or "none")
+    manifest = report["manifest"]
+    if manifest is None:
+        table.add_row("C2PA manifest", "none")
+    else:
+        signer = manifest.get("signed_by", "nobody named")
+        table.add_row("C2PA manifest", escape(f"{manifest['state']}, signed by {signer}"))
+        for name, value in manifest.get("fake", {}).items():
+            table.add_row(f"  {name}", escape(str(value)))
+    table.add_row("sidecar", report["sidecar"] or "none")
+    for fake in report["resolves_to"] or ():
+        made = f"{fake['fake_id']}: {fake['generator']} of {fake['clip_id']} from {fake['source_id']}"
+        table.add_row("in this lake", escape(made))
+    console.print(table, highlight=False)
+    for one in report["disagreements"]:
+        console.print(one, style="red", highlight=False, markup=False)
+    for one in report["notes"]:
+        console.print(one, style="dim", highlight=False, markup=False)

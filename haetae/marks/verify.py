@@ -1,0 +1,236 @@
+"""Reading every mark of a file: both watermarks, the manifest and the sidecar, and where they do not agree.
+
+Whether a file is a fake at all, when nothing marks it, is for the detector to say.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haetae.engine import Row
+from haetae.errors import Rejected
+from haetae.lake import Lake
+from haetae.marks.audio import MAX_READ_S, AudioMark, read_audio_mark
+from haetae.marks.beside import Sidecar, read_sidecar
+from haetae.marks.payload import OPEN_KEY
+from haetae.marks.release import exports_of, resolve
+from haetae.marks.stated import Stated, read_stated
+from haetae.marks.video import VideoMark, read_frames_mark
+from haetae.media.audio import iter_audio
+from haetae.media.frames import iter_frames
+from haetae.media.opening import open_local
+from haetae.provenance.ids import file_sha256
+
+Conclusion = Literal["marked", "disagrees", "unmarked"]
+MAX_BYTES = 8 << 30
+MAX_PIXELS = 4096 * 2304
+MAX_DECODE_S = 60.0
+"""How long pictures, and how long sound, are decoded; what was read until then counts."""
+TIMEOUT_S, MEMORY_BYTES = 240.0, 4 << 30
+"""What reading one file may take where it is read in a process of its own."""
+_NOTHING_THERE = ("no_video", "no_audio")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in a file.
+
+    conclusion: `marked` where all that was found agrees, `disagrees`, or `unmarked` where nothing of ours was found;
+    intact: whether every byte is as it was exported, None where nothing tells; mark: 16 hex digits, with which the id
+    of the fake begins; fake_id: as a manifest states it whose signature holds (and is trusted, where anchors are
+    given); video, audio: the watermarks, each with its payload and how sure it is; manifest: its summary, and under
+    `fake` what it states of the fake; sidecar: `agrees`, `differs` or none; resolves_to: fakes of the lake that the
+    mark stands for, None without a lake; disagreements: what does not fit together, as `word: detail`; notes: what
+    could not be looked at, and why, and what else is worth knowing.
+    """
+
+    file: str
+    sha256: str
+    conclusion: Conclusion
+    intact: bool | None
+    mark: str | None
+    fake_id: str | None
+    video: VideoMark | None
+    audio: AudioMark | None
+    manifest: dict[str, Any] | None
+    sidecar: str | None
+    resolves_to: list[dict[str, Any]] | None
+    disagreements: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def verify(
+    path: Path, *, key: bytes = OPEN_KEY, anchors_pem: str | None = None, lake: Lake | None = None
+) -> Report:
+    """Read the marks of a file; what it holds is a finding, however odd.
+
+    key: of the watermarks; anchors_pem: certificates to trust: without them a manifest can be `valid`, but not
+    `trusted`; lake: where the mark is looked up. At most `MAX_DECODE_S` seconds of work on pictures and on sound.
+    Raises: Rejected `unreadable`, `empty_file` where there is no such file, or no media in it; `too_large`.
+    """
+    with open_local(path):
+        size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise Rejected("too_large", f"{path.name} has {size} bytes; at most {MAX_BYTES} are looked at")
+    notes: list[str] = []
+    unread: list[str] = []
+    video = _video(path, key, notes, unread)
+    audio = _audio(path, key, notes, unread)
+    sha256 = file_sha256(path)
+    stated = read_stated(path, anchors_pem)
+    sidecar = read_sidecar(path, sha256, anchors_pem)
+    if len(unread) == 2 and stated is None and sidecar is None:
+        raise Rejected("unreadable", f"{path.name} holds neither pictures nor sound ({'; '.join(unread)})")
+    found = list(dict.fromkeys(one.mark for one in (video, audio) if one is not None))
+    wrong = _disagreements(video, audio, stated, sidecar, found)
+    notes += stated.notes if stated is not None else ()
+    mark = _first(*found, stated.mark if stated else None, sidecar.mark if sidecar else None)
+    if found and stated is None:
+        notes.append(
+            "manifest_missing: an export leaves with a signed manifest; this file was written again since"
+        )
+    resolved = None if lake is None else [] if mark is None else resolve(lake, mark)
+    if lake is not None and mark is not None:
+        wrong += _of_lake(lake, sha256, resolved or [], stated, notes)
+    ours = bool(found) or sidecar is not None or (stated is not None and stated.fake_id is not None)
+    return Report(
+        file=path.name,
+        sha256=sha256,
+        conclusion="disagrees" if wrong else "marked" if ours else "unmarked",
+        intact=_intact(ours, wrong, stated, sidecar),
+        mark=mark,
+        fake_id=stated.fake_id if stated is not None and stated.holds else None,
+        video=video,
+        audio=audio,
+        manifest=stated.summary if stated is not None else None,
+        sidecar=None if sidecar is None else "differs" if sidecar.wrong else "agrees",
+        resolves_to=resolved,
+        disagreements=tuple(wrong),
+        notes=tuple(notes),
+    )
+
+
+class VerifyFile:
+    """Step: `verify` in a worker, so that a hostile file can cost no more than `TIMEOUT_S` and its worker's memory."""
+
+    stage: ClassVar[str] = "verify"
+    key: ClassVar[str] = "path"
+    num_cpus: ClassVar[float] = 1.0
+    num_gpus: ClassVar[float] = 0.0
+
+    def __init__(
+        self,
+        watermark_key: bytes,
+        anchors_pem: str | None,
+        lake_root: str | None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._watermark_key, self._anchors_pem, self._lake_root = watermark_key, anchors_pem, lake_root
+        self.timeout_s = timeout_s
+
+    def setup(self) -> None:
+        self._lake = None if self._lake_root is None else Lake(self._lake_root)
+
+    def __call__(self, row: Row) -> Sequence[Row]:
+        """row: `path`. Returns one row: the report as JSON."""
+        report = verify(
+            Path(row["path"]), key=self._watermark_key, anchors_pem=self._anchors_pem, lake=self._lake
+        )
+        return [report.as_json()]
+
+
+def _video(path: Path, key: bytes, notes: list[str], unread: list[str]) -> VideoMark | None:
+    until = time.monotonic() + MAX_DECODE_S
+
+    def in_time() -> Iterator[NDArray[np.uint8]]:
+        any_seen = False
+        try:
+            for frame in iter_frames(path, max_pixels=MAX_PIXELS):
+                any_seen = True
+                yield frame
+                if time.monotonic() > until:
+                    notes.append(f"pictures read for {MAX_DECODE_S:g} s and no longer")
+                    return
+        except Rejected as error:
+            unread.extend([] if any_seen else [str(error)])
+            if error.reason not in _NOTHING_THERE:
+                notes.append(f"pictures not read{' to the end' if any_seen else ''}: {error}")
+
+    return read_frames_mark(in_time(), key)
+
+
+def _audio(path: Path, key: bytes, notes: list[str], unread: list[str]) -> AudioMark | None:
+    until = time.monotonic() + MAX_DECODE_S
+    blocks: list[NDArray[np.float32]] = []
+    try:
+        # A stream may claim to begin hours late, and is filled with silence up to the limit: so the limit is low.
+        for block in iter_audio(path, max_s=MAX_READ_S):
+            blocks.append(block)
+            if time.monotonic() > until:
+                notes.append(f"sound read for {MAX_DECODE_S:g} s and no longer")
+                break
+    except Rejected as error:
+        if error.reason != "too_long":
+            unread.extend([] if blocks else [str(error)])
+            if error.reason not in _NOTHING_THERE:
+                notes.append(f"sound not read{' to the end' if blocks else ''}: {error}")
+    return read_audio_mark(np.concatenate(blocks), key) if blocks else None
+
+
+def _disagreements(
+    video: VideoMark | None,
+    audio: AudioMark | None,
+    stated: Stated | None,
+    sidecar: Sidecar | None,
+    found: Sequence[str],
+) -> list[str]:
+    wrong = []
+    if video is not None and audio is not None and video.mark != audio.mark:
+        wrong.append(f"watermarks_differ: {video.mark} in the pictures, {audio.mark} in the sound")
+    if stated is not None:
+        wrong += stated.wrong
+        read = {"video": video, "audio": audio}
+        wrong += [f"watermark_missing: {name}" for name in stated.watermarks if read.get(name) is None]
+        others = [mark for mark in found if stated.mark is not None and mark != stated.mark]
+        wrong += [f"manifest_names_another: {stated.fake_id}, and a watermark says {mark}" for mark in others]
+    if sidecar is not None:
+        wrong += sidecar.wrong
+        known = [stated.mark] if stated is not None and stated.mark is not None else list(found)
+        if any(mark != sidecar.mark for mark in known) and sidecar.fake_id is not None:
+            wrong.append(f"sidecar_names_another: {sidecar.fake_id}")
+    return wrong
+
+
+def _of_lake(
+    lake: Lake, sha256: str, resolved: Sequence[Mapping[str, Any]], stated: Stated | None, notes: list[str]
+) -> list[str]:
+    """What the lake says of a mark: which fake it is, and whether these bytes are those that were exported."""
+    if not resolved:
+        notes.append("not_of_this_lake: no fake of this lake has such an id")
+        return []
+    if stated is None:
+        return []  # written again since, as noted
+    exported = [one for fake in resolved for one in exports_of(lake, fake["fake_id"])]
+    if exported and sha256 not in exported:
+        return ["differs_from_export: the ledger has other bytes of every export of it"]
+    return []
+
+
+def _first(*marks: str | None) -> str | None:
+    return next((mark for mark in marks if mark is not None), None)
+
+
+def _intact(ours: bool, wrong: Sequence[str], stated: Stated | None, sidecar: Sidecar | None) -> bool | None:
+    if not ours and stated is None:
+        return None
+    return not wrong and stated is not None and stated.holds and (sidecar is None or not sidecar.wrong)

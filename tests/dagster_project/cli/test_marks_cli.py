@@ -1,0 +1,150 @@
+"""`haetae export` and `haetae verify`: exit codes, what is printed, what the ledger is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dagster_project.cli import main
+from haetae import engine
+from haetae.lake import Lake
+from haetae.media.encode import write_wav
+from haetae.provenance.ledger import Ledger
+from tests.haetae.marks.conftest import spoken
+from tests.haetae.marks.lake import LINEAGE, fill, ids, put
+
+__all__ = ["spoken"]  # a fixture
+Run = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def lake(tmp_path: Path, spoken: Callable[..., Any]) -> Lake:
+    made = fill(Lake(tmp_path / "lake"), [spoken(2.0, 0), spoken(2.0, 1)])
+    rows = [{**row, "generator": "espeak_tts@1"} for row in made.rows("fakes")]
+    made.write("fakes", "b1~g@1", rows, LINEAGE)
+    return made
+
+
+@pytest.fixture
+def haetae(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process, its workers too: exit code, standard output (read as JSON), standard error."""
+    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.delenv("HAETAE_PARAMS", raising=False)
+
+    def _run(*words: object, inline: bool = True) -> tuple[int, Any, str]:
+        if inline:
+            monkeypatch.setattr(engine, "PoolEngine", lambda *_, **__: engine.InlineEngine())
+        monkeypatch.setattr(sys, "argv", ["haetae", "--lake", str(lake.root), *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), json.loads(out) if "--json" in words and out else out, err
+
+    return _run
+
+
+def test_what_is_exported_can_be_verified_and_is_in_the_ledger(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    out = tmp_path / "release"
+    code, told, _ = haetae("export", "--out", out, ids("fake"), "--json")
+    assert code == 0
+    (row,) = told["written"]
+    assert row["fake_id"] == ids("fake") and Path(row["file"]).is_file()
+    code, report, _ = haetae("verify", row["file"], "--json")
+    assert (code, report["conclusion"], report["intact"]) == (0, "marked", True)
+    assert report["manifest"]["state"] == "trusted"
+    assert [one["fake_id"] for one in report["resolves_to"]] == [ids("fake")]
+    entries = Ledger(lake.local_path("ledger.jsonl")).entries()
+    assert [(one.kind, one.decision, one.subject) for one in entries] == [
+        ("release", "exported", ids("fake"))
+    ]
+    code, said, _ = haetae("verify", row["file"])
+    assert code == 0 and "every byte as it was exported" in said and "trusted" in said and ids("fake") in said
+
+
+def test_all_of_a_generator_are_exported_and_the_second_time_left_as_they_are(
+    haetae: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "release"
+    code, told, _ = haetae("export", "--out", out, "--generator", "espeak_tts", "--json")
+    assert code == 0 and len(told["written"]) == 2
+    code, told, _ = haetae("export", "--out", out, "--where", "seed = 7 AND language = 'ms'", "--json")
+    assert code == 0 and not told["written"] and len(told["unchanged"]) == 2
+    code, said, _ = haetae("export", "--out", out, "--generator", "espeak_tts@1")
+    assert code == 0 and "0 written, 2 unchanged, 0 refused, 0 failed" in said
+
+
+def test_the_gate_closes_with_exit_code_3_and_its_reasons(haetae: Run, lake: Lake, tmp_path: Path) -> None:
+    sources = [dict(row) for row in lake.rows("sources")]
+    for row in sources:
+        row["purposes"] = ["synthesis", "training"]
+    put(lake, "sources", None, sources)
+    out = tmp_path / "release"
+    code, told, _ = haetae("export", "--out", out, "--where", "true", "--json")
+    assert code == 3 and not list(out.iterdir())
+    assert {one["detail"] for one in told["refused"]} == {"purpose_not_declared:release"}
+    entries = Ledger(lake.local_path("ledger.jsonl")).entries()
+    assert [one.decision for one in entries] == ["refused", "refused"]
+
+
+def test_some_refused_and_some_exported_is_fine_and_a_failure_is_not(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    rows = [dict(row) for row in lake.rows("fakes")]
+    rows[0]["licence"] = "CC-BY-ND-4.0"
+    lake.write("fakes", "b1~g@1", rows, LINEAGE)
+    code, told, _ = haetae("export", "--out", tmp_path / "a", "--where", "true", "--json")
+    assert (code, len(told["written"]), len(told["refused"])) == (0, 1, 1)
+    rows.append({**rows[1], "fake_id": ids("fake", 5), "blob_id": f"{'0' * 64}.wav"})
+    lake.write("fakes", "b1~g@1", rows, LINEAGE)
+    code, told, _ = haetae("export", "--out", tmp_path / "b", "--where", "true", "--json")
+    assert (code, [one["reason"] for one in told["failed"]]) == (1, ["unreadable"])
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("--where", "true"), "where to?"),
+        (("--out", "x"), "which?"),
+        (("--out", "x", "fake-0000"), "no such fake: fake-0000"),
+        (("--out", "x", "--generator", "nobody"), "no fake is chosen"),
+        (("--out", "x", "--where", "no such column"), "the query failed"),
+    ],
+)
+def test_bad_usage_is_told(haetae: Run, tmp_path: Path, monkeypatch, words, fault) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = haetae("export", *words)
+    assert code == 2 and fault in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_file_that_cannot_be_read_is_bad_input_and_an_unmarked_one_a_finding(
+    haetae: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to look at")
+    for name in ("none.mp4", "notes.txt", "."):
+        code, _, err = haetae("verify", tmp_path / name)
+        assert code == 2 and "unreadable" in err, name
+    write_wav(tmp_path / "plain.wav", np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32))
+    code, report, _ = haetae("verify", tmp_path / "plain.wav", "--json")
+    assert (code, report["conclusion"], report["intact"]) == (0, "unmarked", None)
+
+
+def test_a_file_is_read_in_a_process_of_its_own_and_no_lake_is_needed(
+    haetae: Run, tmp_path: Path, monkeypatch
+) -> None:
+    write_wav(tmp_path / "plain.wav", np.zeros(16_000, np.float32))
+    monkeypatch.setenv("HAETAE_LAKE", str(tmp_path / "nowhere"))
+    code, report, _ = haetae(
+        "--lake", tmp_path / "nowhere", "verify", tmp_path / "plain.wav", "--json", inline=False
+    )
+    assert (code, report["conclusion"], report["resolves_to"]) == (0, "unmarked", None)
+    assert not (tmp_path / "nowhere").exists()
