@@ -80,7 +80,7 @@ RECIPES: dict[str, Recipe] = {
             "all",
             "3",
             ("media", "clips", "fakes", "labels", "groups", "tracks", "sources", "checks"),
-            ("quality",),
+            ("quality", "dataset"),
         ),
         Recipe("snapshot", "snapshots", "snapshot", "1", ("samples",), ("dataset",)),
         Recipe("candidate", "models", "snapshot", "1", ("snapshots",), ("detector",)),
@@ -108,7 +108,8 @@ def fingerprint(lake: Lake, params: Params, recipe: Recipe, partition: Partition
         knobs["generate"] = _knobs_of_fakes(params, partition[1])
         knobs["policy"]["protected"] = _protected_clips(lake, params, partition[0])
     if recipe.asset == "samples":
-        knobs["quality"] = knobs["quality"]["fakes"]  # the others are those of the checks
+        # The others are those of the checks, and of the snapshot.
+        knobs = {"fakes": knobs["quality"]["fakes"], "stills": knobs["dataset"]["stills"]}
     inputs = {name: _input_digest(lake, recipe, name, partition) for name in recipe.reads}
     return digest(recipe.asset, recipe.code_version, params.seed, knobs, inputs)
 

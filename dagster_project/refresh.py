@@ -114,7 +114,7 @@ class Refresh:
     ) -> Outcome:
         """Do what is missing up to and including one stage. Raises: UsageError for a bad file or name."""
         wanted = closure(until)
-        keys = wanted_generators(self._params.generate, generators) if "fakes" in wanted else []
+        keys = wanted_generators(self._params.generate, generators) if _asks_generators(wanted) else []
         declared = load_all_sources(sources)
         self._declare(declared, SourcesFiles(tuple(sources)))
         for batch in self._batches(declared) if "media" in wanted else []:
@@ -190,7 +190,7 @@ class Refresh:
     def _complete_batches(self, wanted: Sequence[str]) -> list[str]:
         """Batches whose own stages are all up to date: fakes are made of nothing else."""
         needed = [asset for asset in BATCH_ASSETS if asset in wanted]
-        batches = self._lake.partitions("items") if "fakes" in wanted else []
+        batches = self._lake.partitions("items") if _asks_generators(wanted) else []
         return [key for key in batches if all(self._is_ready(asset, (key,)) for asset in needed)]
 
     def _retrain(self, wanted: list[str]) -> None:
@@ -315,6 +315,10 @@ def closure(until: str) -> list[str]:
         needed.add("original_labels")
     measured = (*BATCH_ASSETS, "identities") if until in SNAPSHOT_ASSETS else ()
     return [stage for stage in STAGES if stage in needed or stage in measured]
+
+
+def _asks_generators(wanted: Sequence[str]) -> bool:
+    return bool({"lessons", "fakes"} & set(wanted))
 
 
 def _feeds(stale: Sequence[str], recipe: Recipe) -> bool:

@@ -47,7 +47,7 @@ def run(
     state = state_of(context)
     params = _with_profile(state.params, profile)
     only = [name.strip() for name in generators.split(",") if name.strip()]
-    if "fakes" in closure(until):
+    if {"lessons", "fakes"} & set(closure(until)):
         wanted_generators(params.generate, only)
 
     def work(pass_: Refresh, engine: PoolEngine, show: Show) -> Outcome:

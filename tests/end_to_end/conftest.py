@@ -24,7 +24,10 @@ QUICK = {
     "detector": {"epochs": 3, "max_minutes": 2.0},
     "evaluate": {"bootstrap_n": 200},
     "promote": {"min_auc": 0.0, "max_eer": 1.0},
-    "generate": {"learn": {"effort": 0.03}},
+    # A short lesson, of which faces come that are found again in nearly all frames; two fakes of each language by
+    # each generator.
+    "generate": {"learn": {"effort": 0.2}, "budget": {"*": {"*": 2}}},
+    "quality": {"min_face_found_again": 0.8},
     # Every worker imports the models' libraries anew, which costs more than the few rows of a small lake.
     "engine": {"workers": 1},
 }
