@@ -65,7 +65,9 @@ def test_every_stage_watches_sections_that_params_yaml_has(
     params = yaml.safe_load((repository / "params.yaml").read_text())
     named = {name for stage in pipeline["stages"].values() for name in stage["params"]}
     assert named <= set(params), f"not in params.yaml: {sorted(named - set(params))}"
-    assert set(params) - named <= {"engine", "sample", "marks"}, "a knob that changes results is watched by no stage"
+    assert set(params) - named <= {"engine", "sample", "marks"}, (
+        "a knob that changes results is watched by no stage"
+    )
 
 
 def test_what_stages_depend_on_is_in_the_repository(repository: Path, pipeline: dict[str, Any]) -> None:
