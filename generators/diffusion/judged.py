@@ -23,7 +23,7 @@ def share_of_faces(crops: NDArray[np.uint8]) -> float:
     """Share of crops, uint8 [N, S, S, 3], in which the face detector finds a face of a third of their side."""
     import torch
 
-    from generators.diffusion.network import repeatable
+    from generators.repeatable import repeatable
     from haetae.faces.detect import FaceDetector
 
     detector = FaceDetector(min_face_px=LOOK_PX // 3)

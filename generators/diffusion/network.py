@@ -5,9 +5,6 @@ How it is trained is in `training`; pictures go in and come out as float [B, 3, 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,30 +136,6 @@ def from_file(path: Path, kind: str, device: str) -> Denoiser:
         raise UsageError(f"{path}: its weights are not finite; run `haetae generators learn {kind}` again")
     network.unet.to(device).eval()
     return network
-
-
-@contextmanager
-def repeatable() -> Iterator[None]:
-    """The same numbers from the same input: one thread, since sums are split by their number, and no algorithm
-    that races. What was set is set again afterwards."""
-    threads = torch.get_num_threads()
-    strict = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    if torch.cuda.is_available():
-        # cuBLAS reads it when its first handle is made.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
 
 
 def drawn_noise(seed: int, shape: tuple[int, ...]) -> Tensor:

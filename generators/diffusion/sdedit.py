@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from generators.diffusion.network import Denoiser, drawn_noise, repeatable
+from generators.diffusion.network import Denoiser, drawn_noise
 from generators.diffusion.schedule import denoised, noised
 from generators.diffusion.training import pictures
+from generators.repeatable import repeatable
 from haetae.errors import Rejected
 
 _AT_A_TIME = 8

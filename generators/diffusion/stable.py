@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from generators.repeatable import repeatable
 from haetae.errors import Rejected, UsageError
 from haetae.provenance.ids import seed_of
 
@@ -144,7 +144,7 @@ class Painter:
             given = {} if mask is None else {"mask_image": torch.from_numpy(mask)[None, None].float()}
             height, width = picture.shape[:2]
             size = {} if mask is None else {"height": height, "width": width}
-            with _repeatable(), torch.inference_mode():
+            with repeatable(), torch.inference_mode():
                 painted = self.pipeline(
                     image=torch.from_numpy(picture.transpose(2, 0, 1).copy())[None].float() / 255,
                     **given, **size, **embeds,
@@ -165,7 +165,7 @@ class Painter:
         """The prompts as the network reads them; the same for all pictures, so read once."""
         import torch
 
-        with _repeatable(), torch.inference_mode():
+        with repeatable(), torch.inference_mode():
             prompt, avoid = self.pipeline.encode_prompt(
                 brush.prompt, self.pipeline.device, 1, brush.guidance > 1, brush.avoid
             )
@@ -193,14 +193,6 @@ class _Memory:
 
     def next_picture(self) -> None:
         self._before, self._now = self._now, []
-
-
-@contextmanager
-def _repeatable() -> Iterator[None]:
-    from generators.diffusion.network import repeatable
-
-    with repeatable():
-        yield
 
 
 def _require_index(folder: Path) -> None:

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from generators.diffusion.network import Denoiser, Plan, built, repeatable
+from generators.diffusion.network import Denoiser, Plan, built
 from generators.diffusion.schedule import loss_weight, noised
 from generators.protocol import FaceSet, Lesson
+from generators.repeatable import repeatable
 from haetae.errors import UsageError
 from haetae.provenance.ids import seed_of
 

@@ -5,8 +5,6 @@ Which network listens to it is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,26 +93,3 @@ def _active(n_frames: int, spans: list[tuple[float, float]]) -> NDArray[np.bool_
     for start_s, end_s in spans:
         active |= (middle_s >= start_s - BEFORE_S) & (middle_s <= end_s + AFTER_S)
     return active
-
-
-@contextmanager
-def repeatable() -> Iterator[None]:
-    """Networks run so that equal input gives equal output, however many cores there are; settings are put back."""
-    import torch
-
-    threads = torch.get_num_threads()
-    strict, warns = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    tuned = torch.backends.cudnn.benchmark
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict, warn_only=warns)
-        torch.backends.cudnn.benchmark = tuned

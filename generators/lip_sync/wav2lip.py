@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from generators.crops import Cut, put_back
 from generators.followed import Followed, follow, smoothed_in_time
-from generators.lip_sync.driving import driving_voice, repeatable
+from generators.lip_sync.driving import driving_voice
 from generators.lip_sync.timing import EASE_FRAMES, eased
 from generators.lip_sync.wav2lip_mel import mel_spectrogram, windows
 from generators.pins import pins, pins_file, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
+from generators.repeatable import repeatable
 from generators.segments import changed_frames, video_segments
 from haetae.errors import Rejected, UsageError
 
@@ -131,7 +132,7 @@ class Wav2Lip:
         whole = crops[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32) / 255  # it was trained on BGR
         hidden = whole.copy()
         hidden[:, :, SIZE_PX // 2 :] = 0
-        with repeatable():
+        with repeatable(), torch.inference_mode():
             faces = torch.from_numpy(np.concatenate([hidden, whole], axis=1))
             sound = torch.from_numpy(heard)
             made = self._network(sound.to(self._device), faces.to(self._device)).float().cpu().numpy()

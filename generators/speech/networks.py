@@ -5,9 +5,7 @@ Which network it is, and where its folder comes from, is not known here.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from math import gcd
 from pathlib import Path
 from typing import Any
@@ -74,36 +72,6 @@ def read_model(kind: Any, folder: Path, what: str, device: str) -> Any:
 def _unreadable(folder: Path, what: str, error: Exception) -> UsageError:
     first = " ".join(str(error).split())[:300]
     return UsageError(f"{folder} holds no {what} that can be read: {first}")
-
-
-@contextmanager
-def repeatable(seed: int) -> Iterator[None]:
-    """Torch with random numbers from a seed, on one thread and with deterministic algorithms.
-
-    Sums over another number of threads round differently. The random state, the number of threads and the
-    settings from before are put back.
-    """
-    import torch
-
-    threads, tuned = torch.get_num_threads(), torch.backends.cudnn.benchmark
-    was, warned = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    if torch.cuda.is_available():
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed % 2**63)
-            torch.set_num_threads(1)
-            # Some of cuDNN's transposed convolutions have no deterministic form: these only warn.
-            torch.use_deterministic_algorithms(True, warn_only=True)
-            torch.backends.cudnn.benchmark = False
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(was, warn_only=warned)
-        torch.backends.cudnn.benchmark = tuned
 
 
 def at_16_khz(wave: NDArray[np.float32], from_hz: int) -> NDArray[np.float32]:

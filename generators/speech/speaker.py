@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.speech.networks import WEIGHT_FILES, read_model, read_part, repeatable
+from generators.repeatable import repeatable
+from generators.speech.networks import WEIGHT_FILES, read_model, read_part
 from haetae.errors import Rejected, UsageError
 from haetae.voice.level import RATE_HZ
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from generators.repeatable import repeatable
 from generators.speech.lettered import letter_times, require_letters, words_of
-from generators.speech.networks import at_16_khz, read_model, read_part, repeatable
+from generators.speech.networks import at_16_khz, read_model, read_part
 from haetae.errors import Rejected, UsageError
 from haetae.voice.espeak import MAX_CHARACTERS, Speech
 from haetae.voice.level import RATE_HZ

@@ -95,7 +95,7 @@ class FaceIdSwap:
         """
         from generators.face_swap.faceid.painter import Painter
         from generators.face_swap.faceid.recogniser import Recogniser
-        from generators.face_swap.steady import steady
+        from generators.repeatable import repeatable
         from generators.weights import located
 
         single = {part: self._single(part) for part in _SINGLE}
@@ -106,7 +106,7 @@ class FaceIdSwap:
         adapter, recogniser = single["adapter"], single["recogniser"]
         assert adapter is not None
         assert recogniser is not None
-        with steady(device):
+        with repeatable(0, device):
             painter = Painter.read(folder, folder / adapter.filename, device)
             known = Recogniser.read(folder / recogniser.filename, recogniser.sha256, device)
         self._loaded = painter, known
@@ -142,12 +142,12 @@ class FaceIdSwap:
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         from generators.face_swap.faceid.coherence import Sequence, Ties
         from generators.face_swap.faceid.painter import Wish
-        from generators.face_swap.steady import steady
+        from generators.repeatable import repeatable
 
         assert self._loaded is not None
         painter, recogniser = self._loaded
         frames, masks = target.frames.copy(), np.zeros(target.frames.shape[:3], np.bool_)
-        with steady(painter.device):
+        with repeatable(0, painter.device):
             identity = recogniser.embed(_looks(donor))
 
             def paint(

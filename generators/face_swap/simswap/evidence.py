@@ -17,9 +17,9 @@ from generators.face_swap.simswap.identity import embedded, person_of, teach
 from generators.face_swap.simswap.material import Material, as_tensor
 from generators.face_swap.simswap.network import IdentityNet, Sizes, SwapNet
 from generators.face_swap.simswap.training import Recipe, Result
-from generators.face_swap.steady import steady
 from generators.followed import Followed
 from generators.protocol import FaceSet
+from generators.repeatable import repeatable
 from haetae.provenance.ids import seed_of
 
 MAX_TARGETS = 96
@@ -87,7 +87,7 @@ class Judge:
     def taught(cls, faces: FaceSet, device: str, seed: int, steps: int = 80) -> Judge:
         """Teach one, on the half of the faces that teachers of generators do not see."""
         sizes, recipe = Sizes(), Recipe()
-        with steady(device, seed_of("simswap judge", seed)):
+        with repeatable(seed_of("simswap judge", seed), device):
             material = Material.of(faces, sizes.crop_px, device)
             rng = torch.Generator().manual_seed(seed_of("simswap judge", seed) % 2**63)
             chosen = material.where(material.second & ~material.held)
@@ -101,7 +101,7 @@ class Judge:
         there = np.flatnonzero(face.usable)
         at = there[np.linspace(0, len(there) - 1, min(len(there), looks)).round().astype(int)]
         crops = np.stack([cut(face, int(t), self.crop_px).crop for t in at])
-        with steady(self.device):
+        with repeatable(0, self.device):
             who = person_of(embedded(self.encoder, as_tensor(crops).to(self.device)))
         return [float(value) for value in self.people @ who]
 

@@ -70,12 +70,12 @@ class SimSwap:
         from generators.face_swap.simswap.material import Material
         from generators.face_swap.simswap.swapping import pack
         from generators.face_swap.simswap.training import plan, train
-        from generators.face_swap.steady import steady
+        from generators.repeatable import repeatable
 
         sizes, recipe = plan(lesson.device)
         sizes, recipe = self._sizes or sizes, self._recipe or recipe
         sizes.check()
-        with steady(lesson.device, lesson.seed):
+        with repeatable(lesson.seed, lesson.device):
             material = Material.of(faces, sizes.crop_px, lesson.device)
             result = train(material, sizes, recipe, lesson)
             metrics = measured(material, result)

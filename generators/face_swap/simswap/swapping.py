@@ -22,9 +22,9 @@ from generators.face_swap.simswap.identity import embedded, person_of
 from generators.face_swap.simswap.material import as_tensor
 from generators.face_swap.simswap.network import IdentityNet, Sizes, SwapNet, oval
 from generators.face_swap.skin import Skin, bare_skin, skin_stats
-from generators.face_swap.steady import steady
 from generators.followed import Followed
 from generators.learned_file import packed, unpacked
+from generators.repeatable import repeatable
 from haetae.errors import UsageError
 from haetae.faces.regions import mouth_openness
 
@@ -94,7 +94,7 @@ class Swapper:
 
         frames: uint8 [T, H, W, 3]; masks: bool [T, H, W].
         """
-        with steady(self.device), torch.inference_mode():
+        with repeatable(0, self.device), torch.inference_mode():
             return self._swapped(target, donor, manner)
 
     def _swapped(

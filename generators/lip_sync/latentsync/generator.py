@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from generators.crops import put_back
 from generators.followed import Followed, follow
-from generators.lip_sync.driving import Driving, driving_voice, repeatable
+from generators.lip_sync.driving import Driving, driving_voice
 from generators.lip_sync.latentsync.faces import cut, drawn_mask, read_mask, soft_region
 from generators.lip_sync.latentsync.layout import PUBLISHED, read_layout
 from generators.lip_sync.timing import EASE_FRAMES, eased
 from generators.pins import Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
+from generators.repeatable import repeatable
 from generators.segments import changed_frames, runs, video_segments
 from haetae.errors import Rejected, UsageError
 from haetae.provenance.ids import seed_of
@@ -109,6 +110,8 @@ class LatentSync:
         Raises: Rejected no_face, face_lost, face_too_small, and those of `driving_voice` and `Drawing.draw`;
         UsageError for steps or guidance out of range; RuntimeError before `load`.
         """
+        import torch
+
         if self._drawing is None or self._hearing is None:
             raise RuntimeError(f"{self.card.key} is not loaded")
         s = settings(self.card, request)
@@ -123,7 +126,7 @@ class LatentSync:
         if not (weight > 0).any():
             raise Rejected("face_lost", "the face is not followed while the voice lasts")
         frames, masks = face.frames.copy(), np.zeros(face.frames.shape[:3], np.bool_)
-        with repeatable():
+        with repeatable(), torch.inference_mode():
             for start, end in runs(weight > 0):
                 seed = seed_of("latentsync", request.seed, start)
                 self._draw(face, voice, np.arange(start, end), weight, seed, (steps, guidance), frames, masks)

@@ -13,8 +13,8 @@ from generators.face_swap.simswap import losses
 from generators.face_swap.simswap.material import Material, altered
 from generators.face_swap.simswap.network import Discriminators, IdentityNet, Sizes, SwapNet
 from generators.face_swap.simswap.training import plan
-from generators.face_swap.steady import steady
 from generators.protocol import FaceSet
+from generators.repeatable import repeatable
 from haetae.errors import UsageError
 from tests.generators.face_swap.people import SMALL
 
@@ -36,7 +36,7 @@ def _faces(n: int, size: int = SMALL.crop_px) -> Tensor:
 )
 def test_networks_keep_their_shapes_at_every_size(sizes: Sizes) -> None:
     face, who = _faces(2, sizes.crop_px), torch.randn(2, sizes.id_values, generator=_rng())
-    with steady("cpu", 1), torch.no_grad():
+    with repeatable(1, "cpu"), torch.no_grad():
         made = SwapNet(sizes)(face, who)
         identity = IdentityNet(sizes).eval()(face)
         features = Discriminators(4)(face)
@@ -50,7 +50,7 @@ def test_networks_keep_their_shapes_at_every_size(sizes: Sizes) -> None:
 
 
 def test_what_a_face_becomes_hangs_on_its_identity_and_not_on_its_batch() -> None:
-    with steady("cpu", 1), torch.no_grad():
+    with repeatable(1, "cpu"), torch.no_grad():
         network = SwapNet(SMALL)
         faces, who = (
             _faces(3),
@@ -68,7 +68,7 @@ def test_an_identity_is_blind_to_light_and_colour_and_to_what_is_outside_the_ova
     tinted = 0.6 * faces[:1] + torch.tensor([0.2, -0.1, 0.1])[None, :, None, None]
     cornered = faces[:1].clone()
     cornered[..., :6, :6] = 1.0
-    with steady("cpu", 1), torch.no_grad():
+    with repeatable(1, "cpu"), torch.no_grad():
         # As in training, so that untrained layers tell faces apart by what differs between them.
         who = IdentityNet(SMALL).train()(torch.cat([faces, tinted, cornered]))
     assert float(who[0] @ who[8]) > 0.99
@@ -138,7 +138,7 @@ def _lowered(loss: Callable[[], Tensor], parameters: list[Tensor], steps: int = 
     ],
 )
 def test_each_loss_falls_on_a_batch_of_faces(name: str, at_least: float) -> None:
-    with steady("cpu", 3):
+    with repeatable(3, "cpu"):
         generator, discriminators, encoder = SwapNet(SMALL), Discriminators(8), IdentityNet(SMALL)
         centres = torch.nn.functional.normalize(torch.randn(4, SMALL.id_values))
         faces, same = _faces(4), torch.ones(4, dtype=torch.bool)
@@ -214,7 +214,7 @@ def test_steadiness_leaves_the_process_as_it_was() -> None:
     torch.manual_seed(5)
     expected, threads = torch.rand(2), torch.get_num_threads()
     torch.manual_seed(5)
-    with steady("cpu", 1):
+    with repeatable(1, "cpu"):
         torch.rand(7)
     assert torch.equal(torch.rand(2), expected)
     assert torch.get_num_threads() == threads
