@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from generators.protocol import Card
 from haetae.errors import UsageError
 from haetae.weights import read_tensors
 
@@ -44,3 +45,8 @@ def unpacked(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(build, dict):
         raise UsageError(f"{path} does not tell what network it is of")
     return tensors, build
+
+
+def has_not_learned(card: Card) -> UsageError:
+    """What `load` raises before `use`."""
+    return UsageError(f"{card.key} has not learned yet: run `haetae generators learn {card.name}`")

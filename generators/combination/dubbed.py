@@ -5,6 +5,7 @@ The speech is made by `espeak_tts`, the mouth by `viseme_sync`; here they get on
 
 from __future__ import annotations
 
+from generators.combination.together import seen_and_heard
 from generators.lip_sync.viseme_sync import animate
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.speech.espeak_tts import revoice
@@ -40,13 +41,4 @@ class Dubbed:
         s = settings(self.card, request)
         heard = revoice(request, s)
         seen = animate(request.target, heard.phonemes, 0.0, float(s["strength"]))
-        return FakeResult(
-            segments=(*seen.segments, *heard.segments),
-            frames=seen.frames,
-            masks=seen.masks,
-            audio=heard.audio,
-            track_id=seen.track_id,
-            text=request.sentence,
-            words=heard.words,
-            metrics={**seen.metrics, **heard.metrics},
-        )
+        return seen_and_heard(seen, heard, request.sentence)

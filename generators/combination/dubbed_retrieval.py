@@ -5,6 +5,7 @@ The speech is made by `espeak_tts`, the mouths are found by `mouth_retrieval`; h
 
 from __future__ import annotations
 
+from generators.combination.together import seen_and_heard
 from generators.lip_sync.mouth_retrieval import rewrite
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.speech.espeak_tts import revoice
@@ -40,13 +41,4 @@ class DubbedRetrieval:
         s = settings(self.card, request)
         heard = revoice(request, s)
         seen = rewrite(request.target, heard.phonemes, 0.0, float(s["strength"]), float(s["bend"]))
-        return FakeResult(
-            segments=(*seen.segments, *heard.segments),
-            frames=seen.frames,
-            masks=seen.masks,
-            audio=heard.audio,
-            track_id=seen.track_id,
-            text=request.sentence,
-            words=heard.words,
-            metrics={**seen.metrics, **heard.metrics},
-        )
+        return seen_and_heard(seen, heard, request.sentence)

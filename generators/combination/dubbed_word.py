@@ -5,6 +5,7 @@ The word is made by `word_edit`, the mouth by `viseme_sync`; here they get one s
 
 from __future__ import annotations
 
+from generators.combination.together import seen_and_heard
 from generators.lip_sync.viseme_sync import animate
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.speech.word_edit import INTENDED_USE, PARAMS, Editor, exchange_word
@@ -45,13 +46,4 @@ class DubbedWord:
         heard = exchange_word(request, s, self._editor)
         within_s = (heard.slot.start_s, heard.slot.end_s)
         seen = animate(request.target, heard.phonemes, 0.0, float(s["strength"]), within_s)
-        return FakeResult(
-            segments=(*seen.segments, *heard.segments),
-            frames=seen.frames,
-            masks=seen.masks,
-            audio=heard.audio,
-            track_id=seen.track_id,
-            text=heard.text,
-            words=heard.words,
-            metrics={**seen.metrics, **heard.metrics},
-        )
+        return seen_and_heard(seen, heard, heard.text)

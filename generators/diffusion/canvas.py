@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from generators.crops import put_back
 from generators.diffusion.stable import FILES, Brush, Kind, Painter
+from generators.diffusion.views import Area, views
 from generators.followed import Followed
 from generators.pins import Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeResult
@@ -126,6 +128,28 @@ def painted_frames(
 
     for t, made in zip(at, network.paint(shown(), brush, seed), strict=True):
         laid_in(frames[t], masks[t], np.asarray(resized(made, face.size), np.uint8), area_of(t))
+    return frames, masks
+
+
+def painted_view(
+    network: Painter, face: Followed, area: Area, brush: Brush, work_px: int, seed: int, *, masked: bool
+) -> tuple[Image, NDArray[np.bool_]]:
+    """Frames and masks after a part of the face was painted in its view, and nothing else.
+
+    masked: the network is told which part it is.
+    """
+    side, _ = work_size((work_px, work_px), work_px, network.multiple_px)
+    shown = views(face, area, side)
+    frames, masks = face.frames.copy(), np.zeros(face.frames.shape[:3], np.bool_)
+
+    def given() -> Iterator[tuple[Image, NDArray[np.float32] | None]]:
+        for n in range(len(shown.at)):
+            at = shown.exact(n)
+            yield at.crop, (area.mask(at.mesh, side) > 0).astype(np.float32) if masked else None
+
+    for n, made in enumerate(network.paint(given(), brush, seed)):
+        t, at = shown.at[n], shown.exact(n)
+        put_back(frames[t], masks[t], at, made, area.mask(at.mesh, side))
     return frames, masks
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from generators.diffusion.repaint import (
     How,
-    has_not_learned,
     mirrored,
     repaint,
     require_learned,
@@ -20,6 +19,7 @@ from generators.diffusion.repaint import (
     to_learn_from,
 )
 from generators.diffusion.views import FACE
+from generators.learned_file import has_not_learned
 from generators.protocol import Card, FaceSet, FakeRequest, FakeResult, Learned, Lesson, settings
 from haetae.provenance.ids import seed_of
 

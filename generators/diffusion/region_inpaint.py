@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from generators.diffusion.repaint import (
     How,
-    has_not_learned,
     mirrored,
     repaint,
     require_learned,
     to_learn_from,
 )
 from generators.diffusion.views import AREAS
+from generators.learned_file import has_not_learned
 from generators.protocol import Card, FaceSet, FakeRequest, FakeResult, Learned, Lesson, settings
 from haetae.errors import UsageError
 from haetae.provenance.ids import seed_of

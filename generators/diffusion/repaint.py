@@ -45,11 +45,6 @@ def require_learned(card: Card, network: Denoiser | None) -> Denoiser:
     return network
 
 
-def has_not_learned(card: Card) -> UsageError:
-    """What `load` raises before `use`."""
-    return UsageError(f"{card.key} has not learned yet: run `haetae generators learn {card.name}`")
-
-
 def repaint(card: Card, request: FakeRequest, network: Denoiser, how: How, seed: int) -> FakeResult:
     """A fake of the first face; metrics: strength, and the mean change as the network sees it, 0 to 255.
 

@@ -5,26 +5,24 @@ The network is `stable`, prompts are `prompts`, and what both generators of this
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.crops import put_back
 from generators.diffusion.canvas import (
     as_fake,
     brush_of,
     painted_frames,
+    painted_view,
     painter,
     pin_of,
     within_budget,
-    work_size,
 )
 from generators.diffusion.prompts import About, prompt_for
 from generators.diffusion.surroundings import face_area, people, softened, without
-from generators.diffusion.views import FACE, views
+from generators.diffusion.views import FACE
 from generators.followed import Followed, follow
 from generators.protocol import Card, ClipView, FakeRequest, FakeResult, settings
 from haetae.errors import UsageError
@@ -101,29 +99,11 @@ class SdImg2Img:
         brush = brush_of(prompt_for(about, request.language, seed), s)
         work_px = int(s["work_px"])
         if s["area"] == "face":
-            frames, masks = _over_face(self._painter, face, brush, work_px, seed)
+            frames, masks = painted_view(self._painter, face, FACE, brush, work_px, seed, masked=False)
         else:
             frames, masks = _over_frame(self._painter, request.target, face, brush, work_px, seed)
         metrics = {"strength": round(brush.strength, 4), "frames_painted": float(face.usable.sum())}
         return as_fake(face, frames, masks, metrics)
-
-
-def _over_face(
-    network: Painter, face: Followed, brush: Brush, work_px: int, seed: int
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The face in its aligned crop, and nothing else."""
-    side, _ = work_size((work_px, work_px), work_px, network.multiple_px)
-    shown = views(face, FACE, side)
-    frames, masks = face.frames.copy(), np.zeros(face.frames.shape[:3], np.bool_)
-
-    def crops() -> Iterator[tuple[NDArray[np.uint8], None]]:
-        for n in range(len(shown.at)):
-            yield shown.exact(n).crop, None
-
-    for n, made in enumerate(network.paint(crops(), brush, seed)):
-        t, at = shown.at[n], shown.exact(n)
-        put_back(frames[t], masks[t], at, made, FACE.mask(at.mesh, side))
-    return frames, masks
 
 
 def _over_frame(

@@ -5,26 +5,24 @@ The network is `stable`, prompts are `prompts`, and what both generators of this
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from generators.crops import put_back
 from generators.diffusion.canvas import (
     as_fake,
     brush_of,
     painted_frames,
+    painted_view,
     painter,
     pin_of,
     within_budget,
-    work_size,
 )
 from generators.diffusion.prompts import About, prompt_for
 from generators.diffusion.surroundings import body_area, face_area, people, softened, without
-from generators.diffusion.views import AREAS, Area, views
+from generators.diffusion.views import AREAS
 from generators.followed import Followed, follow
 from generators.protocol import Card, ClipView, FakeRequest, FakeResult, settings
 from haetae.errors import Rejected, UsageError
@@ -108,7 +106,9 @@ class SdInpaint:
         if region == BACKGROUND:
             frames, masks = _background(self._painter, request.target, face, brush, work_px, seed)
         else:
-            frames, masks = _part(self._painter, face, AREAS[region], brush, work_px, seed)
+            frames, masks = painted_view(
+                self._painter, face, AREAS[region], brush, work_px, seed, masked=True
+            )
         metrics = {"strength": round(brush.strength, 4), "frames_painted": float(face.usable.sum())}
         return as_fake(face, frames, masks, metrics)
 
@@ -130,22 +130,3 @@ def _background(
     if share < MIN_BACKGROUND:
         raise Rejected("no_background", f"{share:.0%} of the frame of {clip.clip_id} is beside its people")
     return painted_frames(network, face, at, area_of, brush, work_px, seed, masked=True)
-
-
-def _part(
-    network: Painter, face: Followed, area: Area, brush: Brush, work_px: int, seed: int
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """One part of the face in its view, and nothing else."""
-    side, _ = work_size((work_px, work_px), work_px, network.multiple_px)
-    shown = views(face, area, side)
-    frames, masks = face.frames.copy(), np.zeros(face.frames.shape[:3], np.bool_)
-
-    def given() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-        for n in range(len(shown.at)):
-            at = shown.exact(n)
-            yield at.crop, (area.mask(at.mesh, side) > 0).astype(np.float32)
-
-    for n, made in enumerate(network.paint(given(), brush, seed)):
-        t, at = shown.at[n], shown.exact(n)
-        put_back(frames[t], masks[t], at, made, area.mask(at.mesh, side))
-    return frames, masks

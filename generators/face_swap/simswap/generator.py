@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from generators.followed import follow
+from generators.learned_file import has_not_learned
 from generators.protocol import Card, FaceSet, FakeRequest, FakeResult, Learned, Lesson, settings
 from generators.segments import changed_frames, video_segments
 from haetae.errors import Rejected, UsageError
@@ -95,9 +96,7 @@ class SimSwap:
         from generators.face_swap.simswap.swapping import Swapper
 
         if self._weights is None:
-            raise UsageError(
-                f"{self.card.key} has not learned yet: run `haetae generators learn {self.card.name}`"
-            )
+            raise has_not_learned(self.card)
         self._swapper = Swapper.read(self._weights, device)
 
     def generate(self, request: FakeRequest) -> FakeResult:
