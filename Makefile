@@ -8,6 +8,8 @@ SHELL := /bin/bash
 LAKE ?= data/demo
 PORT ?= 3000
 TESTS ?= tests
+# More than two cores have: a good part of the tests waits for programs that they started.
+TEST_PROCESSES ?= 3
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
@@ -31,7 +33,7 @@ demo: $(STAMP)  ## Run the whole graph on the embedded sample, from sources to c
 
 test: $(STAMP)  ## Run every test, the slow ones too
 	@bash infra/install-test-packages.sh --report
-	$(BIN)/python -m pytest $(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -m "" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(TESTS) -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "" $(PYTEST_ARGS)
 
 check: $(STAMP)  ## Lint, format, types, layers, and that the Dagster definitions load
 	$(BIN)/ruff check .

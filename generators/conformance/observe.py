@@ -32,13 +32,20 @@ FIELDS = ("frames", "masks", "audio", "segments", "words", "text", "track_id", "
 
 
 def request_of(trial: Trial, clips: Mapping[str, ClipView]) -> FakeRequest:
-    """The request of a trial, with arrays of its own."""
-    donor = trial.donor
+    """The request of a trial, with arrays of its own.
+
+    Who speaks the target's language does so too where that is told as another.
+    """
+    target, lent = clips[trial.target.clip], trial.donor
+    donor = None
+    if lent is not None:
+        clip = clips[lent.clip]
+        donor = as_shown(clip, lent, trial.language if clip.language == target.language else clip.language)
     return FakeRequest(
-        target=as_shown(clips[trial.target.clip], trial.target, trial.language),
+        target=as_shown(target, trial.target, trial.language),
         seed=trial.seed,
         language=trial.language,
-        donor=None if donor is None else as_shown(clips[donor.clip], donor, clips[donor.clip].language),
+        donor=donor,
         sentence=trial.sentence,
     )
 

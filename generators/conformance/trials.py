@@ -76,11 +76,13 @@ DONATED = {"donor_face", "donor_voice", "donor_words"}
 def clips_wanted(card: Card, n: int | None) -> list[str]:
     """Names of the clips that a card's trials show.
 
-    n: talking clips at most; None: one per language, or two for who depends on the very words that are said.
+    n: talking clips at most; None: one per language, or two for who depends on the very words that are said. Who
+    borrows words always has two of each language: they are lent within it.
     """
     spoken = [one for one in CLIP_LANGUAGES if one in card.languages] or list(CLIP_LANGUAGES)
     usual = len(spoken) * (2 if "words" in card.needs else 1)
-    wanted = talkers(spoken, usual if n is None else max(1, n))
+    paired = 2 * len(spoken) if "donor_words" in card.needs else 1
+    wanted = talkers(spoken, max(paired, usual if n is None else n))
     # A donor is another person, so nobody is ever filmed alone.
     if len(wanted) < 2:
         wanted = talkers(spoken, 2)
@@ -173,9 +175,13 @@ class _Desk:
             yield refused("a donor without words", donor=Shown(self._other(first.clip), ("words",)))
 
     def _other(self, name: str) -> str:
-        """Someone else to lend a face or a voice."""
+        """Someone else to lend a face or a voice; words are lent by who speaks the same language."""
         at = self._talkers.index(name) if name in self._talkers else -1
-        return self._talkers[(at + 1) % len(self._talkers)]
+        others = [one for one in (*self._talkers[at + 1 :], *self._talkers[: max(at, 0)]) if one != name]
+        if "donor_words" in self._card.needs:
+            language = self._filmed[name].language
+            others.sort(key=lambda one: self._filmed[one].language != language)
+        return others[0]
 
     def _trial(
         self, name: str, about: About, must: Must, target: Shown, language: str | None = None, **more: Any

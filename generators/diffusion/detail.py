@@ -17,6 +17,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _FLAT = 6.0
 """Spread of luma, 0 to 255, below which an area has no structure that could be followed."""
 _LIGHT_SIGMA_FRAMES = 5.0
+_SHADING_SHARE = 16
+"""Shading is what is coarser than a sigma of this part of the picture's side."""
 
 
 def steadied(change: Picture, sigma_frames: float) -> Picture:
@@ -40,6 +42,22 @@ def in_light_of(made: Picture, target: Picture, where: NDArray[np.float32]) -> P
     )
     luma = (made - was) @ _LUMA
     return np.asarray(made + (gains - 1) * luma[..., None] + (wanted - was), np.float32)
+
+
+def in_shading_of(made: Picture, target: Picture, where: NDArray[np.float32]) -> Picture:
+    """Made faces with the target's shading, coarse light and colour, in the area; what is finer stays as made.
+
+    made, target: float32 [T, S, S, 3], 0 to 255; where: float32 [T, S, S], weights of the area. Returns a new array.
+    A network reads the coarse part of the noise as stains on the skin.
+    After: Wang et al., Exploiting Diffusion Prior for Real-World Image Super-Resolution, IJCV 2024 (its colour fix).
+    """
+    sigma = made.shape[1] / _SHADING_SHARE
+    out = np.empty_like(made)
+    for t, weight in enumerate(where):
+        share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]
+        coarse = cv2.GaussianBlur((made[t] - target[t]) * weight[..., None], (0, 0), sigma) / share
+        out[t] = made[t] - weight[..., None] * coarse
+    return out
 
 
 def _light(faces: Picture, where: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -13,24 +13,21 @@ import numpy as np
 from generators.diffusion.repaint import (
     How,
     mirrored,
+    relit,
     repaint,
-    require_learned,
     shaken,
     to_learn_from,
 )
 from generators.diffusion.views import FACE
-from generators.learned_file import has_not_learned
+from generators.from_lesson import FromLesson
 from generators.protocol import Card, FaceSet, FakeRequest, FakeResult, Learned, Lesson, settings
 from haetae.provenance.ids import seed_of
 
 if TYPE_CHECKING:
     from generators.diffusion.network import Denoiser
 
-SIZE_PX, PATCH_PX, CHANNELS = 48, 2, (32, 64, 96)
-STEPS, BATCH, LAST_TIME = 560, 8, 0.5
 
-
-class FaceDiffusion:
+class FaceDiffusion(FromLesson["Denoiser"]):
     """SDEdit of the first face, by a small diffusion model of the lake's own faces."""
 
     card = Card(
@@ -49,16 +46,12 @@ class FaceDiffusion:
         },
         description=(
             "Noises the aligned face to a strength drawn for each clip, with the same noise in all frames, and"
-            " denoises it with a small diffusion model that the pipeline trained on its own faces; light and, where the"
-            " structure was kept, fine detail are those of the target."
+            " denoises it with a small diffusion model that the pipeline trained on its own faces; light, shading and,"
+            " where the structure was kept, fine detail are those of the target."
         ),
         intended_use="Training and testing detectors of faces that were edited with diffusion models.",
         paper="Meng et al., SDEdit: Guided Image Synthesis with Stochastic Differential Equations, ICLR 2022",
     )
-
-    def __init__(self) -> None:
-        self._weights: Path | None = None
-        self._network: Denoiser | None = None
 
     def learn(self, faces: FaceSet, lesson: Lesson) -> Learned:
         """Train the network on faces, and look at what it makes of those that it was not shown.
@@ -67,21 +60,19 @@ class FaceDiffusion:
         Raises: UsageError for fewer than 16 crops, or an effort that teaches nothing.
         """
         from generators.diffusion.judged import evenly, looks_of
-        from generators.diffusion.network import Plan, to_file
+        from generators.diffusion.network import small, to_file
         from generators.diffusion.sdedit import remade
         from generators.diffusion.training import Batch, Recipe, apart, pictures, trained
 
         shown, held = apart(faces, lesson.seed, self.card.key)
-        crops, _ = to_learn_from(faces.crops, faces.meshes, FACE, SIZE_PX)
+        plan, recipe = small(self.card.name), Recipe()
+        crops, _ = to_learn_from(faces.crops, faces.meshes, FACE, plan.size_px)
 
         def draw(rng: np.random.Generator) -> Batch:
-            chosen = shaken(crops[rng.choice(shown, BATCH)], rng)
-            return Batch(pictures(mirrored(rng.random(BATCH) < 0.5, chosen)[0]))
+            chosen = relit(shaken(crops[rng.choice(shown, recipe.batch)], rng), rng)
+            return Batch(pictures(mirrored(rng.random(recipe.batch) < 0.5, chosen)[0]))
 
-        plan = Plan(
-            kind=self.card.name, size_px=SIZE_PX, patch_px=PATCH_PX, channels=CHANNELS, last_time=LAST_TIME
-        )
-        done = trained(plan, Recipe(STEPS, BATCH), lesson, draw, Batch(pictures(crops[held])))
+        done = trained(plan, recipe, lesson, draw, Batch(pictures(crops[held])))
         looked = crops[evenly(held)]
         strength = (float(self.card.params["min_strength"]) + float(self.card.params["max_strength"])) / 2
         made = remade(done.network, looked, strength, int(self.card.params["steps"]), lesson.seed)
@@ -91,17 +82,11 @@ class FaceDiffusion:
             done.as_metrics() | looks_of(np.rint(made).astype(np.uint8), looked, crops[shown]),
         )
 
-    def use(self, weights: Path) -> None:
-        """Where the file lies that was learned."""
-        self._weights, self._network = weights, None
-
-    def load(self, device: str) -> None:
-        """Read what was learned. Raises: UsageError before `use`, and for a file of another network."""
-        if self._weights is None:
-            raise has_not_learned(self.card)
+    def read(self, weights: Path, device: str) -> Denoiser:
+        """Raises: UsageError for a file of another network."""
         from generators.diffusion.network import from_file
 
-        self._network = from_file(self._weights, self.card.name, device)
+        return from_file(weights, self.card.name, device)
 
     def generate(self, request: FakeRequest) -> FakeResult:
         """Make the first face anew in every frame in which it is followed.
@@ -110,9 +95,8 @@ class FaceDiffusion:
         was not made for.
         """
         s = settings(self.card, request)
-        network = require_learned(self.card, self._network)
         low, high = sorted((float(s["min_strength"]), float(s["max_strength"])))
         seed = seed_of(self.card.name, request.seed)
         strength = float(np.random.default_rng(seed).uniform(low, high))
         how = How(FACE, strength, int(s["steps"]), float(s["steady_frames"]), False, bool(s["shared_noise"]))
-        return repaint(self.card, request, network, how, seed)
+        return repaint(self.card, request, self.network, how, seed)

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from generators.diffusion.repaint import (
     How,
     mirrored,
+    relit,
     repaint,
-    require_learned,
     to_learn_from,
 )
 from generators.diffusion.views import AREAS
-from generators.learned_file import has_not_learned
+from generators.from_lesson import FromLesson
 from generators.protocol import Card, FaceSet, FakeRequest, FakeResult, Learned, Lesson, settings
 from haetae.errors import UsageError
 from haetae.provenance.ids import seed_of
@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from generators.diffusion.network import Denoiser
     from generators.diffusion.training import Batch
 
-SIZE_PX, PATCH_PX, CHANNELS = 48, 2, (32, 64, 96)
-STEPS, BATCH, LAST_TIME = 560, 8, 0.5
 ANY = "any"
 Shown = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.float32]]]
 
 
-class RegionInpaint:
+class RegionInpaint(FromLesson["Denoiser"]):
     """Inpainting of one part of the first face, by a small diffusion model of the lake's own faces."""
 
     card = Card(
@@ -51,15 +49,11 @@ class RegionInpaint:
         description=(
             "Fills eyes, mouth, nose or half of the face, chosen for each clip, with what a small diffusion model that"
             " the pipeline trained on its own faces thinks fits to the rest, from the same noise in all frames. The"
-            " masks are the part that was filled."
+            " light and shading are those of the target. The masks are the part that was filled."
         ),
         intended_use="Training and testing detectors and localisers of local edits with diffusion models.",
         paper="Lugmayr et al., RePaint: Inpainting using Denoising Diffusion Probabilistic Models, CVPR 2022",
     )
-
-    def __init__(self) -> None:
-        self._weights: Path | None = None
-        self._network: Denoiser | None = None
 
     def learn(self, faces: FaceSet, lesson: Lesson) -> Learned:
         """Train the network on all parts of faces, and look at what it fills into those that it was not shown.
@@ -67,26 +61,19 @@ class RegionInpaint:
         Metrics: held_loss_before, held_loss_after (inside the masks), and those of `judged.looks_of` for whole faces
         with one half made anew. Raises: UsageError for fewer than 16 crops, or an effort that teaches nothing.
         """
-        from generators.diffusion.network import Plan, to_file
+        from generators.diffusion.network import small, to_file
         from generators.diffusion.training import Recipe, apart, trained
 
         learned_from, held = apart(faces, lesson.seed, self.card.key)
+        plan, recipe = small(self.card.name, masked=True), Recipe()
         shown = {
-            name: to_learn_from(faces.crops, faces.meshes, area, SIZE_PX) for name, area in AREAS.items()
+            name: to_learn_from(faces.crops, faces.meshes, area, plan.size_px) for name, area in AREAS.items()
         }
-        plan = Plan(
-            kind=self.card.name,
-            size_px=SIZE_PX,
-            patch_px=PATCH_PX,
-            channels=CHANNELS,
-            masked=True,
-            last_time=LAST_TIME,
-        )
         done = trained(
             plan,
-            Recipe(STEPS, BATCH),
+            recipe,
             lesson,
-            lambda rng: _drawn(shown, learned_from, rng),
+            lambda rng: _drawn(shown, learned_from, recipe.batch, rng),
             _held(shown, held),
         )
         return Learned(
@@ -112,17 +99,11 @@ class RegionInpaint:
         made = remade(network, crops[at], float(s["strength"]), int(s["steps"]), seed, masks[at])
         return looks_of(np.rint(made).astype(np.uint8), crops[at], crops[learned_from])
 
-    def use(self, weights: Path) -> None:
-        """Where the file lies that was learned."""
-        self._weights, self._network = weights, None
-
-    def load(self, device: str) -> None:
-        """Read what was learned. Raises: UsageError before `use`, and for a file of another network."""
-        if self._weights is None:
-            raise has_not_learned(self.card)
+    def read(self, weights: Path, device: str) -> Denoiser:
+        """Raises: UsageError for a file of another network."""
         from generators.diffusion.network import from_file
 
-        self._network = from_file(self._weights, self.card.name, device)
+        return from_file(weights, self.card.name, device)
 
     def generate(self, request: FakeRequest) -> FakeResult:
         """Fill one part of the first face in every frame in which it is followed.
@@ -131,7 +112,6 @@ class RegionInpaint:
         or parameters that the network was not made for.
         """
         s = settings(self.card, request)
-        network = require_learned(self.card, self._network)
         seed = seed_of(self.card.name, request.seed)
         name = region_of(str(s["region"]), seed)
         how = How(
@@ -142,7 +122,7 @@ class RegionInpaint:
             True,
             bool(s["shared_noise"]),
         )
-        result = repaint(self.card, request, network, how, seed)
+        result = repaint(self.card, request, self.network, how, seed)
         result.metrics["region"] = float(list(AREAS).index(name))
         return result
 
@@ -156,20 +136,20 @@ def region_of(wanted: str, seed: int) -> str:
     return wanted
 
 
-def _drawn(shown: Shown, learned_from: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+def _drawn(shown: Shown, learned_from: NDArray[np.int64], n: int, rng: np.random.Generator) -> Batch:
     """A batch of any parts, mirrored or not, their masks now and then grown by a pixel or two, or the whole view."""
     from scipy.ndimage import maximum_filter
 
     from generators.diffusion.training import Batch, pictures
 
-    names = [list(shown)[int(k)] for k in rng.integers(0, len(shown), BATCH)]
-    at = rng.choice(learned_from, BATCH)
-    crops = np.stack([shown[name][0][n] for name, n in zip(names, at, strict=True)])
-    masks = np.stack([shown[name][1][n] for name, n in zip(names, at, strict=True)])
+    names = [list(shown)[int(k)] for k in rng.integers(0, len(shown), n)]
+    at = rng.choice(learned_from, n)
+    crops = relit(np.stack([shown[name][0][k] for name, k in zip(names, at, strict=True)]), rng)
+    masks = np.stack([shown[name][1][k] for name, k in zip(names, at, strict=True)])
     masks = np.stack([maximum_filter(mask, int(rng.choice((1, 1, 3, 5)))) for mask in masks])
     # A part is small, and a step on it teaches little: half of the views are made anew as a whole.
-    masks[rng.random(BATCH) < 0.5] = 1.0
-    crops, masks = mirrored(rng.random(BATCH) < 0.5, crops, masks)
+    masks[rng.random(n) < 0.5] = 1.0
+    crops, masks = mirrored(rng.random(n) < 0.5, crops, masks)
     return Batch(pictures(crops), _as_mask(masks))
 
 

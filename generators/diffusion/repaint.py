@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.crops import put_back
-from generators.diffusion.detail import enlarged, in_light_of, steadied
+from generators.diffusion.detail import enlarged, in_light_of, in_shading_of, steadied
 from generators.diffusion.views import Area, Views, seen, views
 from generators.followed import Followed, follow
 from generators.protocol import Card, FakeRequest, FakeResult
@@ -22,6 +22,8 @@ from haetae.errors import Rejected, UsageError
 
 if TYPE_CHECKING:
     from generators.diffusion.network import Denoiser
+
+_RELIT_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,6 @@ class How:
     steady_frames: float
     masked: bool
     shared_noise: bool = True
-
-
-def require_learned(card: Card, network: Denoiser | None) -> Denoiser:
-    """Raises: RuntimeError for a generator that was not loaded."""
-    if network is None:
-        raise RuntimeError(f"{card.key} is not loaded")
-    return network
 
 
 def repaint(card: Card, request: FakeRequest, network: Denoiser, how: How, seed: int) -> FakeResult:
@@ -90,6 +85,7 @@ def _painted(
     made = remade(network, small, how.strength, how.steps, seed, given, how.shared_noise)
     made = _over_time(shown, made - small, how.steady_frames) + small
     made = in_light_of(made, small.astype(np.float32), where)
+    made = in_shading_of(made, small.astype(np.float32), where)
     for n, t in enumerate(shown.at):
         large = shown.large(n)
         picture = enlarged(made[n], small[n].astype(np.float32), large.crop)
@@ -123,7 +119,7 @@ def mirrored(flip: NDArray[np.bool_], *arrays: NDArray[Any]) -> tuple[NDArray[An
 
 
 def shaken(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Pictures [N, S, S, 3] shifted by up to a twentieth, and a little lighter or darker."""
+    """Pictures [N, S, S, 3] turned, shifted and enlarged by up to a twentieth."""
     side = pictures.shape[1]
     out = []
     for picture in pictures:
@@ -132,6 +128,18 @@ def shaken(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
             (side / 2, side / 2), float(rng.uniform(-4, 4)), float(rng.uniform(0.95, 1.08))
         )
         matrix[:, 2] += shift
-        moved = cv2.warpAffine(picture, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
-        out.append(np.clip(moved * rng.uniform(0.88, 1.12, 3) if rng.random() < 0.7 else moved, 0, 255))
+        out.append(cv2.warpAffine(picture, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE))
     return np.stack(out).astype(np.uint8)
+
+
+def relit(pictures: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Pictures [N, S, S, 3], three of four of them in another light, contrast and tint.
+
+    A lake may have few people; without this a network learns their skin, and gives it to everybody.
+    """
+    out = pictures.copy()
+    for n in np.flatnonzero(rng.random(len(pictures)) < _RELIT_SHARE):
+        gain = rng.uniform(0.55, 1.25) * rng.uniform(0.8, 1.2, 3)
+        lit = (pictures[n] / 255.0) ** rng.uniform(0.7, 1.4) * gain
+        out[n] = np.clip(np.rint(255 * lit), 0, 255)
+    return out

@@ -41,8 +41,8 @@ class Batch:
 class Recipe:
     """steps: at effort 1; rate: highest learning rate; ema: share that the average keeps of itself at each step."""
 
-    steps: int
-    batch: int
+    steps: int = 560
+    batch: int = 8
     rate: float = 2e-3
     warm_up: int = 30
     ema: float = 0.99

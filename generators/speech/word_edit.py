@@ -35,7 +35,7 @@ MIN_PHRASE_VOICED_S = 0.1
 PARAMS: dict[str, float | int | str | bool] = {
     "kinds": "negation,number,name,place,word",
     "max_stretch": 0.3,
-    "max_neighbours": 2,
+    "max_neighbours": 5,
     "attempts": 16,
 }
 INTENDED_USE = "Training and testing detectors of partial fakes that turn the meaning of what somebody said."

@@ -21,7 +21,7 @@ from tests.conftest import REPOSITORY
 PEOPLE = ("ko", "en-SG")
 CLIP_S = 3.2
 QUICK = {
-    "detector": {"epochs": 3, "max_minutes": 2.0},
+    "detector": {"epochs": 2, "min_steps": 4, "max_minutes": 2.0},
     "evaluate": {"bootstrap_n": 200},
     "promote": {"min_auc": 0.0, "max_eer": 1.0},
     # A short lesson, of which faces come that are found again in nearly all frames; two fakes of each language by
@@ -32,6 +32,8 @@ QUICK = {
     "engine": {"workers": 1},
 }
 TWO_AT_A_TIME = {**QUICK, "engine": {"workers": 2}}
+# Where every generator takes part, one fake of each language is enough.
+ONE_OF_EACH = {**QUICK, "generate": {"learn": {"effort": 0.2}, "budget": {"*": {"*": 1}}}}
 
 
 class Haetae:
@@ -90,6 +92,12 @@ def haetae(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]
 def haetae_in_parallel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
     """The command on a lake, with two workers."""
     return _command(tmp_path_factory.mktemp("params"), TWO_AT_A_TIME)
+
+
+@pytest.fixture(scope="session")
+def haetae_with_few_fakes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
+    """The command on a lake, with one worker and one fake of each language by each generator."""
+    return _command(tmp_path_factory.mktemp("params"), ONE_OF_EACH)
 
 
 @pytest.fixture(scope="session")

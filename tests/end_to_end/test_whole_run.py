@@ -25,10 +25,10 @@ GENERATORS = SEEN_OR_HEARD | TEXT
 
 @pytest.fixture(scope="module")
 def first_run(
-    sample: Path, tmp_path_factory: pytest.TempPathFactory, haetae: Callable[[Path], Haetae]
+    sample: Path, tmp_path_factory: pytest.TempPathFactory, haetae_with_few_fakes: Callable[[Path], Haetae]
 ) -> tuple[Haetae, str]:
     """A lake on which the whole graph has run once, and what was printed."""
-    made = haetae(tmp_path_factory.mktemp("whole") / "lake")
+    made = haetae_with_few_fakes(tmp_path_factory.mktemp("whole") / "lake")
     return made, made("run", "--sources", sample / "sources.yaml").stdout
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from generators.followed import follow
-from generators.learned_file import has_not_learned
+from generators.from_lesson import FromLesson
 from generators.protocol import Card, FaceSet, FakeRequest, FakeResult, Learned, Lesson, settings
 from generators.segments import changed_frames, video_segments
 from haetae.errors import Rejected, UsageError
@@ -25,7 +25,7 @@ MIN_CHANGE = 0.3
 """Levels of 255 that a swap must change the crops by; less is a real face with a fake label."""
 
 
-class SimSwap:
+class SimSwap(FromLesson["Swapper"]):
     """Neural face swap by identity injection; learns before its first fake.
 
     sizes, recipe: of the networks and the lesson; None: what fits the lesson's device, see `plan`.
@@ -57,9 +57,8 @@ class SimSwap:
     )
 
     def __init__(self, sizes: Sizes | None = None, recipe: Recipe | None = None) -> None:
+        super().__init__()
         self._sizes, self._recipe = sizes, recipe
-        self._weights: Path | None = None
-        self._swapper: Swapper | None = None
 
     def learn(self, faces: FaceSet, lesson: Lesson) -> Learned:
         """Train on faces of at least two people: identity encoder, then generator.
@@ -87,17 +86,11 @@ class SimSwap:
             )
         return Learned(pack(result.generator, result.encoder, sizes), result.curve, metrics)
 
-    def use(self, weights: Path) -> None:
-        """The file of what was learned, here or elsewhere; read by `load`."""
-        self._weights, self._swapper = weights, None
-
-    def load(self, device: str) -> None:
-        """Read what was learned. Raises: UsageError where nothing was, or the file is not one of `simswap`."""
+    def read(self, weights: Path, device: str) -> Swapper:
+        """Raises: UsageError for a file that is not one of `simswap`."""
         from generators.face_swap.simswap.swapping import Swapper
 
-        if self._weights is None:
-            raise has_not_learned(self.card)
-        self._swapper = Swapper.read(self._weights, device)
+        return Swapper.read(weights, device)
 
     def generate(self, request: FakeRequest) -> FakeResult:
         """Swap the first face in every frame in which it is followed.
@@ -105,15 +98,14 @@ class SimSwap:
         Raises: Rejected no_donor, no_face, face_lost, face_too_small, nothing_changed; UsageError for a parameter
         out of its range; RuntimeError before `load`.
         """
-        if self._swapper is None:
-            raise RuntimeError(f"{self.card.key} is not loaded")
+        swapper = self.network
         if request.donor is None:
             raise Rejected("no_donor", f"{self.card.key} needs a donor face")
         from generators.face_swap.simswap.swapping import Manner
 
         manner = Manner(**_shares(self.card, request))
         target, donor = follow(request.target), follow(request.donor, "donor")
-        frames, masks, metrics = self._swapper.swap(target, donor, manner)
+        frames, masks, metrics = swapper.swap(target, donor, manner)
         changed = changed_frames(target.frames, frames)
         if not changed.any() or metrics["mean_change"] < MIN_CHANGE:
             raise Rejected("nothing_changed", "the network gives back the target's own face")

@@ -181,6 +181,18 @@ def test_a_word_that_does_not_fit_alone_is_spoken_with_those_beside_it() -> None
     assert segment.end_s == pytest.approx(clip.words[-1].end_s, abs=0.02)
 
 
+def test_a_word_that_is_added_takes_its_room_from_as_many_others_as_it_needs() -> None:
+    clip = recording("en-SG", "Later we makan at the kopitiam downstairs.")
+    asked = FakeRequest(clip, 1, "en-SG", params={"kinds": "negation"})
+    with pytest.raises(Rejected, match="word_does_not_fit"):
+        WordEdit().generate(replace(asked, params={"kinds": "negation", "max_neighbours": 2}))
+    result = WordEdit().generate(asked)
+    verify(WordEdit.card, asked, result)
+    assert result.text == "Later we don't makan at the kopitiam downstairs"
+    assert 4 < result.metrics["words_spoken"] < 8
+    assert result.metrics["length_ratio"] <= 1.3
+
+
 @pytest.mark.parametrize(
     ("language", "kind", "text"),
     [
