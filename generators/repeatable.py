@@ -14,9 +14,9 @@ def repeatable(seed: int | None = None, device: str | None = None) -> Iterator[N
     """Torch on one thread, since sums over another number of threads round differently, and without racing algorithms.
 
     seed: for what draws from the random numbers of torch, as new networks do for their first weights, or of NumPy, as
-    some of transformers' do at every call; the random states are put back afterwards. None: they are left alone. device: where all of it runs; on the CPU an algorithm without a
-    deterministic form is then an error. Elsewhere, and where it is not told, it warns, as some of cuDNN's transposed
-    convolutions do.
+    some of transformers' do at every call; the random states are put back afterwards. None: they are left alone.
+    device: where all of it runs; on the CPU an algorithm without a deterministic form is then an error. Elsewhere, and
+    where it is not told, it warns, as some of cuDNN's transposed convolutions do.
     """
     import torch
 

@@ -11,9 +11,9 @@ from pathlib import Path
 # Several tests run at a time: a network that asks for every core would only wait for theirs.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

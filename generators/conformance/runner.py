@@ -197,9 +197,13 @@ class _Child:
             setattr(self._heard, event, line)
 
 
+_NOT_INHERITED = {"HAETAE_DOWNLOAD", "TORCHINDUCTOR_CACHE_DIR"}
+"""The second is where a parent that uses torch keeps compiled code."""
+
+
 def _environment(tmp: Path, hash_seed: int) -> dict[str, str]:
     """The parent's, with its modules findable, one thread, nothing to download, and places to write to."""
-    env = {name: value for name, value in os.environ.items() if name != "HAETAE_DOWNLOAD"}
+    env = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     here = str(Path(generators.__file__).resolve().parent.parent)
     folders = [*(os.path.abspath(one) for one in sys.path), here]
     env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))

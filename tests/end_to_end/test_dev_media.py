@@ -43,13 +43,13 @@ def gather(dev_media: Path, folder: Path, only: tuple[str, ...] = ()) -> Path:
 
 @pytest.fixture(scope="module")
 def done(
-    dev_media: Path, tmp_path_factory: pytest.TempPathFactory, haetae: Callable[[Path], Haetae]
+    dev_media: Path, tmp_path_factory: pytest.TempPathFactory, haetae_with_few_fakes: Callable[[Path], Haetae]
 ) -> Haetae:
     import os
 
     folder = tmp_path_factory.mktemp("real")
     sources = gather(dev_media, folder / "media", () if os.environ.get("HAETAE_DEV_MEDIA_ALL") else SOME)
-    made = haetae(folder / "lake")
+    made = haetae_with_few_fakes(folder / "lake")
     made("run", "--sources", sources, "--until", "labels")
     return made
 

@@ -65,7 +65,11 @@ def test_nothing_of_the_templates_is_left_in_a_package(family: str, tmp_path: Pa
     for name, text in texts.items():
         assert "@@" not in re.sub(r"@@1|`my_first_swap@1`", "", text), name
     assert "class MyFirstSwap:" in texts["__init__.py"]
-    assert tomllib.loads(texts["pyproject.toml"])["project"]["name"] == "haetae-my-first-swap"
+    project = tomllib.loads(texts["pyproject.toml"])["project"]
+    assert project["name"] == "haetae-my-first-swap"
+    assert project["dependencies"] == [], (
+        "an index would be asked for them, and `haetae` is another project there"
+    )
     assert "from haetae_my_first_swap import MyFirstSwap" in texts["test_my_first_swap.py"]
 
 

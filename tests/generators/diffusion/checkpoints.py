@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from tests.generators.store import COMMIT
+
 REPO = "tests/tiny-sd"
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789,.-'"
 

@@ -26,7 +26,8 @@ from generators.verify import same, verify
 from haetae.errors import Rejected, UsageError
 from haetae.locales import load
 from haetae.quality.fakes import picture_quality
-from tests.generators.diffusion.checkpoints import COMMIT, REPO, write_checkpoint, write_index, write_pins
+from tests.generators.diffusion.checkpoints import REPO, write_checkpoint, write_index, write_pins
+from tests.generators.store import COMMIT
 
 SMALL = {"work_px": 64, "steps": 4}
 

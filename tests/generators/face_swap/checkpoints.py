@@ -9,18 +9,17 @@ from typing import Any
 
 import yaml
 
-REVISION = "r1"
+from tests.generators.store import COMMIT
+
 CROSS = 16
 WIDTHS = (16, 32)
 
 
 def write_all(root: Path, *, in_channels: int = 9, lora: bool = True, suffix: str = "bin") -> Path:
     """A folder as HAETAE_WEIGHTS wants it and, in `pins`, the file of pins of what is in it. Returns root."""
-    write_base(root / "tests" / "base" / REVISION, in_channels)
-    write_adapter(
-        root / "tests" / "adapter" / REVISION / f"ip-adapter-faceid_sd15.{suffix}", in_channels, lora
-    )
-    write_iresnet(root / "tests" / "recogniser" / REVISION / "w600k_r50.safetensors")
+    write_base(root / "tests" / "base" / COMMIT, in_channels)
+    write_adapter(root / "tests" / "adapter" / COMMIT / f"ip-adapter-faceid_sd15.{suffix}", in_channels, lora)
+    write_iresnet(root / "tests" / "recogniser" / COMMIT / "w600k_r50.safetensors")
     write_pins(root)
     return root
 
@@ -28,7 +27,7 @@ def write_all(root: Path, *, in_channels: int = 9, lora: bool = True, suffix: st
 def write_pins(root: Path) -> Path:
     parts = {}
     for part in ("base", "adapter", "recogniser"):
-        folder = root / "tests" / part / REVISION
+        folder = root / "tests" / part / COMMIT
         files = {
             path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.rglob("*"))
@@ -36,7 +35,7 @@ def write_pins(root: Path) -> Path:
         }
         parts[part] = {
             "repo": f"tests/{part}",
-            "revision": REVISION,
+            "revision": COMMIT,
             "licence": "CC0-1.0",
             "files": files,
         }

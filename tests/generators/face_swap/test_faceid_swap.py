@@ -23,6 +23,7 @@ from haetae.errors import Rejected, UsageError
 from haetae.quality.fakes import picture_quality
 from tests.generators.face_swap import checkpoints
 from tests.generators.face_swap.people import shortened
+from tests.generators.store import COMMIT
 
 N_FRAMES = 6
 FEW = {"steps": 2}
@@ -163,9 +164,9 @@ def test_a_frame_begins_with_the_one_before_on_its_own_mesh(actor: ClipView) -> 
 def test_the_adapters_own_changes_of_attention_are_added(store: Path) -> None:
     from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
 
-    path = store / "tests" / "adapter" / "r1" / "ip-adapter-faceid_sd15.bin"
+    path = store / "tests" / "adapter" / COMMIT / "ip-adapter-faceid_sd15.bin"
     state = read_adapter(path, 512)
-    unet = UNet2DConditionModel.from_pretrained(store / "tests" / "base" / "r1" / "unet")
+    unet = UNet2DConditionModel.from_pretrained(store / "tests" / "base" / COMMIT / "unet")
     name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2"
     number = list(unet.attn_processors).index(f"{name}.processor")
     before = unet.get_submodule(name).to_q.weight.detach().clone()
@@ -180,7 +181,7 @@ def test_the_adapters_own_changes_of_attention_are_added(store: Path) -> None:
 def test_safetensors_and_the_published_format_hold_the_same(store: Path, tmp_path: Path) -> None:
     checkpoints.write_adapter(tmp_path / "a.safetensors")
     one = read_adapter(tmp_path / "a.safetensors", 512)
-    other = read_adapter(store / "tests" / "adapter" / "r1" / "ip-adapter-faceid_sd15.bin", 512)
+    other = read_adapter(store / "tests" / "adapter" / COMMIT / "ip-adapter-faceid_sd15.bin", 512)
     for part, tensors in one.items():
         assert tensors.keys() == other[part].keys()
         assert all(torch.equal(value, other[part][name]) for name, value in tensors.items())
@@ -189,7 +190,7 @@ def test_safetensors_and_the_published_format_hold_the_same(store: Path, tmp_pat
 def test_a_recogniser_tells_one_face_from_another_and_is_blind_to_where_it_is(
     store: Path, actor: ClipView, other_actor: ClipView
 ) -> None:
-    path = store / "tests" / "recogniser" / "r1" / "w600k_r50.safetensors"
+    path = store / "tests" / "recogniser" / COMMIT / "w600k_r50.safetensors"
     recogniser = Recogniser.read(path, "", "cpu")
     assert actor.frames is not None
     assert other_actor.frames is not None
@@ -229,7 +230,7 @@ def test_files_that_are_not_pinned_are_not_used(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_missing_or_altered_file_is_named_before_it_is_read(altered: Path) -> None:
-    adapter = altered / "tests" / "adapter" / "r1" / "ip-adapter-faceid_sd15.bin"
+    adapter = altered / "tests" / "adapter" / COMMIT / "ip-adapter-faceid_sd15.bin"
     content = bytearray(adapter.read_bytes())
     content[-1] ^= 1
     adapter.write_bytes(bytes(content))
@@ -241,8 +242,8 @@ def test_a_missing_or_altered_file_is_named_before_it_is_read(altered: Path) -> 
 
 
 def test_files_that_do_not_belong_together_are_refused(altered: Path) -> None:
-    adapter = altered / "tests" / "adapter" / "r1" / "ip-adapter-faceid_sd15.bin"
-    recogniser = altered / "tests" / "recogniser" / "r1" / "w600k_r50.safetensors"
+    adapter = altered / "tests" / "adapter" / COMMIT / "ip-adapter-faceid_sd15.bin"
+    recogniser = altered / "tests" / "recogniser" / COMMIT / "w600k_r50.safetensors"
     good = adapter.read_bytes(), recogniser.read_bytes()
 
     def refused(message: str) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from generators.lip_sync.driving import driving_voice
 from generators.lip_sync.wav2lip import Wav2Lip, card_of, lower_face
@@ -17,6 +14,8 @@ from generators.lip_sync.wav2lip_mel import mel_spectrogram, windows
 from generators.protocol import ClipView, FakeRequest, FakeResult
 from generators.verify import same, verify
 from haetae.errors import Rejected, UsageError
+from tests.generators.lip_sync.checkpoints import WAV2LIP, store_wav2lip, wav2lip_state, write_wav2lip
+from tests.generators.store import Store
 
 PUBLISHED = {
     "face_encoder_blocks.0.0.conv_block.0.weight": (16, 6, 7, 7),
@@ -36,56 +35,12 @@ PUBLISHED = {
 """Some tensors of the published checkpoint, and their shapes."""
 
 
-def tiny_state() -> dict[str, Any]:
-    import torch
-
-    from generators.lip_sync.wav2lip_net import Wav2Lip as Network
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
-        network = Network(width=2)
-        with torch.no_grad():
-            for module in network.modules():
-                if isinstance(module, torch.nn.BatchNorm2d):
-                    module.running_mean.uniform_(-0.1, 0.1)
-                    module.running_var.uniform_(0.2, 0.6)
-            network.output_block[1].weight.mul_(6.0)
-    return {name: value.clone() for name, value in network.state_dict().items()}
-
-
-def write_checkpoint(path: Path, state: dict[str, Any], *, old: bool = True) -> Path:
-    """As the authors' training script writes it: names with `module.`, an optimiser beside, torch's old format."""
-    import torch
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "state_dict": {f"module.{name}": value for name, value in state.items()},
-        "optimizer": {"state": {0: {"step": 7}}, "param_groups": [{"lr": 1e-4, "betas": (0.9, 0.999)}]},
-        "global_step": 7,
-        "global_epoch": 1,
-    }
-    torch.save(content, path, _use_new_zipfile_serialization=not old)
-    return path
-
-
-def pin(root: Path, path: Path, name: str = "wav2lip_gan.pth") -> Path:
-    """A folder for HAETAE_PINS that pins the file."""
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()
-    part = {"repo": "tests/wav2lip", "revision": "r1", "licence": "LicenseRef-Wav2Lip-NonCommercial"}
-    folder = root / "pins"
-    folder.mkdir(exist_ok=True)
-    (folder / "wav2lip.yaml").write_text(yaml.safe_dump({"network": {**part, "files": {name: sha}}}))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Wav2Lip:
-    root = tmp_path_factory.mktemp("wav2lip")
-    path = write_checkpoint(root / "tests/wav2lip/r1/wav2lip_gan.pth", tiny_state())
+    store = Store(tmp_path_factory.mktemp("wav2lip"))
+    store_wav2lip(store)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HAETAE_PINS", str(pin(root, path)))
-        patch.setenv("HAETAE_WEIGHTS", str(root))
-        patch.setenv("HAETAE_CACHE", str(root / "cache"))
+        store.use(patch)
 
         class Tiny(Wav2Lip):
             card = card_of()
@@ -184,15 +139,15 @@ def test_every_format_of_a_checkpoint_gives_the_same_fake(
     from safetensors.torch import save_file
 
     name = "other.safetensors" if kind == ".safetensors" else "wav2lip.pth"
-    path = tmp_path / "tests/wav2lip/r1" / name
+    store = Store(tmp_path)
+    path = store.folder(WAV2LIP) / name
     if kind == ".safetensors":
         path.parent.mkdir(parents=True)
-        save_file(tiny_state(), path)
+        save_file(wav2lip_state(), path)
     else:
-        write_checkpoint(path, tiny_state(), old=False)
-    monkeypatch.setenv("HAETAE_PINS", str(pin(tmp_path, path, name)))
-    monkeypatch.setenv("HAETAE_WEIGHTS", str(tmp_path))
-    monkeypatch.setenv("HAETAE_CACHE", str(tmp_path / "cache"))
+        write_wav2lip(path, wav2lip_state(), old=False)
+    store.pin("wav2lip", "network", WAV2LIP)
+    store.use(monkeypatch)
 
     class Tiny(Wav2Lip):
         card = card_of()
@@ -287,15 +242,15 @@ def test_requests_that_cannot_be_met_are_refused(loaded: Wav2Lip, request_: Fake
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from generators.lip_sync.wav2lip_net import network_of
 
-    state = tiny_state()
+    state = wav2lip_state()
     state.pop("output_block.1.bias")
     with pytest.raises(UsageError, match=r"output_block\.1\.bias"):
         network_of(state)
     with pytest.raises(UsageError, match="not one of Wav2Lip"):
         network_of({"weight": state["output_block.1.weight"]})
-    path = write_checkpoint(tmp_path / "tests/wav2lip/r1/wav2lip_gan.pth", {})
-    monkeypatch.setenv("HAETAE_PINS", str(pin(tmp_path, path)))
-    monkeypatch.setenv("HAETAE_WEIGHTS", str(tmp_path))
+    store = Store(tmp_path)
+    path = store_wav2lip(store, {})
+    store.use(monkeypatch)
 
     class Tiny(Wav2Lip):
         card = card_of()

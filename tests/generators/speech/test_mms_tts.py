@@ -16,8 +16,9 @@ from generators.speech.vits import Vits
 from generators.verify import same, verify
 from haetae.errors import Rejected, UsageError
 from haetae.voice.level import loud_dbfs
-from tests.generators.speech.checkpoints import LETTERS, Store, without, write_vits
+from tests.generators.speech.checkpoints import LETTERS, without, write_vits
 from tests.generators.speech.recordings import RATE_HZ, recording, samples_of
+from tests.generators.store import Store
 
 SENTENCE = "selamat pagi semua"
 
@@ -83,14 +84,17 @@ def test_word_times_are_those_of_the_networks_durations(voice: Vits) -> None:
     assert voice.speak(SENTENCE, 1).duration_s == speech.duration_s, "a rate must not stay"
 
 
-def test_torchs_own_random_numbers_are_left_alone(voice: Vits) -> None:
+def test_the_random_numbers_of_torch_and_of_numpy_are_left_alone(voice: Vits) -> None:
     import torch
 
     torch.manual_seed(5)
-    expected = torch.rand(3)
+    np.random.seed(5)
+    expected = torch.rand(3), np.random.rand(3)
     torch.manual_seed(5)
+    np.random.seed(5)
     voice.speak(SENTENCE, 1)
-    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(torch.rand(3), expected[0])
+    assert np.array_equal(np.random.rand(3), expected[1])
 
 
 def test_another_sampling_rate_is_brought_to_16_khz(tmp_path: Path, voice: Vits) -> None:

@@ -17,13 +17,13 @@ from generators.verify import same, verify
 from haetae.errors import Rejected, UsageError
 from haetae.voice.level import loud_dbfs
 from tests.generators.speech.checkpoints import (
-    Store,
     without,
     write_hifigan,
     write_mel_settings,
     write_speecht5,
 )
 from tests.generators.speech.recordings import RATE_HZ, recording, samples_of
+from tests.generators.store import Store
 
 HOP = 256
 

@@ -19,7 +19,6 @@ from generators.verify import same, verify
 from haetae.errors import Rejected, UsageError
 from haetae.voice.level import loud_dbfs
 from tests.generators.speech.checkpoints import (
-    Store,
     without,
     write_hifigan,
     write_speecht5,
@@ -27,6 +26,7 @@ from tests.generators.speech.checkpoints import (
     write_xvector,
 )
 from tests.generators.speech.recordings import RATE_HZ, recording, samples_of
+from tests.generators.store import Store
 
 SENTENCE = "The rain is heavy this morning, so take the train."
 PARTS = {"en-SG": "tts", "vocoder": "vocoder", "speaker": "wavlm"}

@@ -14,81 +14,31 @@ from generators.text.llm_rewrite import _TASK, LlmRewrite, usable
 from generators.verify import same, verify
 from haetae.errors import Rejected, UsageError
 from haetae.provenance.ids import file_sha256
+from tests.generators.store import COMMIT
+from tests.generators.text.checkpoints import FILES, write_language_model
 
 SAID = "Hujan lebat di Ipoh petang ini"
 ANSWER = '{"text": "Hujan lebat di Melaka petang ini"}'
-CHAT = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
-REVISION = "0" * 40
-
-
-def _tokenizer() -> Any:
-    """One token for each byte: every text can be written, and is read back as it was."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {symbol: n for n, symbol in enumerate([*alphabet, "<end>"])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>")
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A causal language model of 60,000 weights that has learned one answer, in the layout of the hub."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    folder = tmp_path_factory.mktemp("weights") / "tests" / "tiny-lm" / REVISION
-    tokenizer = _tokenizer()
-    prompt = _TASK.format(name="Bahasa Melayu") + f"\n{SAID}\n"
-    before = tokenizer(prompt, return_tensors="pt")["input_ids"]
-    answer = tokenizer(ANSWER + "<end>", return_tensors="pt")["input_ids"]
-    threads = torch.get_num_threads()
-    # So small a model is learned faster on one core than by cores that wait for one another.
-    torch.set_num_threads(1)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = Qwen2Config(
-            vocab_size=len(tokenizer), hidden_size=48, intermediate_size=96, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=1024, tie_word_embeddings=True,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
-        )  # fmt: skip
-        model = Qwen2ForCausalLM(config)
-        ids = torch.cat([before, answer], dim=1)
-        labels = ids.clone()
-        labels[:, : before.shape[1]] = -100
-        learn = torch.optim.AdamW(model.parameters(), lr=1e-2)
-        for _ in range(400):
-            loss = model(ids, labels=labels).loss
-            if loss.item() < 0.05:
-                break
-            learn.zero_grad()
-            loss.backward()
-            learn.step()
-        assert loss.item() < 0.05
-    torch.set_num_threads(threads)
-    model.save_pretrained(folder, safe_serialization=True)
-    tokenizer.save_pretrained(folder)
-    config_file = folder / "tokenizer_config.json"
-    told = json.loads(config_file.read_text())
-    config_file.write_text(json.dumps({**told, "chat_template": CHAT}))
-    return folder
+    """A language model that has learned one answer, where HAETAE_WEIGHTS has it."""
+    folder = tmp_path_factory.mktemp("weights") / "tests" / "tiny-lm" / COMMIT
+    return write_language_model(folder, {_TASK.format(name="Bahasa Melayu") + f"\n{SAID}\n": ANSWER})
 
 
 def _rewriter(folder: Path, **params: Any) -> LlmRewrite:
     """The generator with a card that pins the files of a folder."""
-    names = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
     weights = tuple(
         Weights(
             repo="tests/tiny-lm",
-            revision=REVISION,
+            revision=COMMIT,
             filename=name,
             sha256=file_sha256(folder / name),
             licence="CC0-1.0",
         )
-        for name in names
+        for name in FILES
     )
 
     class Tiny(LlmRewrite):
@@ -147,7 +97,7 @@ def test_an_altered_or_missing_file_is_refused_before_it_is_read(
 ) -> None:
     import shutil
 
-    copy = tmp_path / "other" / "tests" / "tiny-lm" / REVISION
+    copy = tmp_path / "other" / "tests" / "tiny-lm" / COMMIT
     shutil.copytree(in_reach, copy)
     rewriter = _rewriter(in_reach)
     monkeypatch.setenv("HAETAE_WEIGHTS", str(tmp_path / "other"))
