@@ -20,6 +20,8 @@ from tests.conftest import REPOSITORY
 
 PEOPLE = ("ko", "en-SG")
 CLIP_S = 3.2
+FIRST = "self_blend,espeak_tts"
+"""The generators of the calm lake."""
 QUICK = {
     "detector": {"epochs": 2, "min_steps": 4, "max_minutes": 2.0},
     "evaluate": {"bootstrap_n": 200},
@@ -32,8 +34,20 @@ QUICK = {
     "engine": {"workers": 1},
 }
 TWO_AT_A_TIME = {**QUICK, "engine": {"workers": 2}}
-# Where every generator takes part, one fake of each language is enough.
-ONE_OF_EACH = {**QUICK, "generate": {"learn": {"effort": 0.2}, "budget": {"*": {"*": 1}}}}
+# Some of every family, of whatever is made of pictures, sound and text; one fake of each language by each.
+# All of them are tried in `tests/generators/conformance`.
+SOME_GENERATORS = (
+    *("self_blend", "mesh_swap", "viseme_sync", "region_inpaint", "espeak_tts", "world_voice", "word_edit"),
+    *("dubbed", "caption_edit", "subtitle_swap"),
+)
+ONE_OF_EACH = {
+    **QUICK,
+    "generate": {
+        "generators": list(SOME_GENERATORS),
+        "learn": {"effort": 0.2},
+        "budget": {"*": {"*": 1}},
+    },
+}
 
 
 class Haetae:
@@ -96,29 +110,66 @@ def haetae_in_parallel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pa
 
 @pytest.fixture(scope="session")
 def haetae_with_few_fakes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
-    """The command on a lake, with one worker and one fake of each language by each generator."""
+    """The command on a lake, with one worker, some generators, and one fake of each language by each."""
     return _command(tmp_path_factory.mktemp("params"), ONE_OF_EACH)
 
 
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The embedded sample, small: rendered once, also when several workers ask for it."""
-    from haetae.sample.render import render_sample
-
+def _once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], object]
+) -> Path:
+    """A folder that is made once, also when several workers ask for it; nobody writes into it afterwards."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "embedded-sample"
-    with (folder.parent / "embedded-sample.lock").open("w") as lock:
+    folder = (base if worker_id == "master" else base.parent) / name
+    made = folder.with_suffix(".made")
+    with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        render_sample(folder, clip_s=CLIP_S, size_px=192)
+        if not made.exists():
+            make(folder)
+            made.touch()
     return folder
 
 
 @pytest.fixture(scope="session")
-def some_people(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The embedded sample, small."""
+    from haetae.sample.render import render_sample
+
+    def render(folder: Path) -> None:
+        render_sample(folder, clip_s=CLIP_S, size_px=192)
+
+    return _once(tmp_path_factory, worker_id, "embedded-sample", render)
+
+
+@pytest.fixture(scope="session")
+def some_people(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A sources file over the six single-person files of two languages of the sample; leaves the rest out."""
-    folder = tmp_path_factory.mktemp("people")
-    entries = [e for e in yaml.safe_load((sample / "sources.yaml").read_text()) if e["uri"] in PEOPLE]
-    for name in PEOPLE:
-        shutil.copytree(sample / name, folder / name)
-    (folder / "sources.yaml").write_text(yaml.safe_dump(entries, allow_unicode=True))
-    return folder / "sources.yaml"
+
+    def pick(folder: Path) -> None:
+        entries = [e for e in yaml.safe_load((sample / "sources.yaml").read_text()) if e["uri"] in PEOPLE]
+        for name in PEOPLE:
+            shutil.copytree(sample / name, folder / name)
+        (folder / "sources.yaml").write_text(yaml.safe_dump(entries, allow_unicode=True))
+
+    return _once(tmp_path_factory, worker_id, "people", pick) / "sources.yaml"
+
+
+@pytest.fixture(scope="session")
+def calm(
+    some_people: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    worker_id: str,
+    haetae: Callable[[Path], Haetae],
+) -> Haetae:
+    """A lake of these people that was run without trouble, with two generators, one thing after the other."""
+
+    def run(folder: Path) -> None:
+        folder.mkdir()
+        haetae(folder / "lake")("run", "--sources", some_people, "--generators", FIRST)
+
+    return haetae(_once(tmp_path_factory, worker_id, "calm", run) / "lake")
+
+
+def copied(lake: Haetae, to: Path, haetae: Callable[[Path], Haetae]) -> Haetae:
+    """A copy of a lake, to go on with."""
+    shutil.copytree(lake.lake, to, symlinks=True)
+    return haetae(to)

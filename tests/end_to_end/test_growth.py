@@ -16,21 +16,9 @@ import pytest
 import yaml
 
 from haetae.lake import Lake
-from tests.end_to_end.conftest import Haetae
+from tests.end_to_end.conftest import FIRST, Haetae, copied
 
 pytestmark = pytest.mark.slow
-
-FIRST = "self_blend,espeak_tts"
-
-
-@pytest.fixture(scope="module")
-def calm(
-    some_people: Path, tmp_path_factory: pytest.TempPathFactory, haetae: Callable[[Path], Haetae]
-) -> Haetae:
-    """A lake that was run without trouble, with two generators, one thing after the other."""
-    made = haetae(tmp_path_factory.mktemp("calm") / "lake")
-    made("run", "--sources", some_people, "--generators", FIRST)
-    return made
 
 
 def _materialised(lake: Haetae, since: int) -> set[tuple[str, str | None]]:
@@ -48,30 +36,25 @@ def _last_event(lake: Haetae) -> int:
         return int(index.execute("SELECT max(id) FROM event_logs").fetchone()[0])
 
 
-def _copy(lake: Haetae, to: Path, haetae: Callable[[Path], Haetae]) -> Haetae:
-    shutil.copytree(lake.lake, to, symlinks=True)
-    return haetae(to)
-
-
 def test_a_new_generator_computes_its_own_partitions_only(
     calm: Haetae, some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
 ) -> None:
-    grown = _copy(calm, tmp_path / "lake", haetae)
+    grown = copied(calm, tmp_path / "lake", haetae)
     before, since = grown.files("tables/fakes", "tables/clips", "tables/tracks", "media"), _last_event(grown)
-    grown("run", "--sources", some_people, "--generators", f"{FIRST},viseme_sync", "--until", "labels")
+    grown("run", "--sources", some_people, "--generators", f"{FIRST},caption_edit", "--until", "labels")
     (batch,) = Lake(grown.lake).partitions("items")
-    assert _materialised(grown, since) == {(a, f"{batch}|viseme_sync@1") for a in ("fakes", "labels")}
+    assert _materialised(grown, since) == {(a, f"{batch}|caption_edit@1") for a in ("fakes", "labels")}
     after = grown.files("tables/fakes", "tables/clips", "tables/tracks", "media")
     assert before.items() <= after.items()
     assert [name for name in after if name.startswith("tables") and name not in before] == [
-        f"tables/fakes/{batch}~viseme_sync@1.parquet"
+        f"tables/fakes/{batch}~caption_edit@1.parquet"
     ]
 
 
 def test_a_refresh_brings_a_generator_into_the_data_set_and_computes_nothing_else(
     calm: Haetae, tmp_path: Path, haetae: Callable[[Path], Haetae]
 ) -> None:
-    grown = _copy(calm, tmp_path / "lake", haetae)
+    grown = copied(calm, tmp_path / "lake", haetae)
     before, since = grown.files("tables/fakes", "tables/clips", "tables/labels", "media"), _last_event(grown)
     words = ("refresh", "--generator", "viseme_sync", "--until", "snapshot")
     grown(*words)
@@ -118,7 +101,7 @@ def grown(
     haetae: Callable[[Path], Haetae],
 ) -> Grown:
     folder = tmp_path_factory.mktemp("grown")
-    lake = _copy(calm, folder / "lake", haetae)
+    lake = copied(calm, folder / "lake", haetae)
     shutil.copytree(some_people.parent, folder / "people")
     shutil.copy(sample / "extras" / "weiling__2.mp4", folder / "people" / "en-SG")
     (folder / "people" / "ms").mkdir()
@@ -159,12 +142,12 @@ def test_a_source_that_may_not_be_used_is_ingested_but_nothing_is_made_of_it(gro
 def test_a_refresh_leaves_out_a_batch_that_is_not_up_to_date_itself_and_says_so(
     grown: Grown, tmp_path: Path, haetae: Callable[[Path], Haetae]
 ) -> None:
-    lake = _copy(grown.lake, tmp_path / "lake", haetae)
+    lake = copied(grown.lake, tmp_path / "lake", haetae)
     (new,) = set(Lake(lake.lake).partitions("items")) - {grown.old_batch}
     (lake.lake / "tables" / "groups" / f"{new}.parquet").unlink()
     since = _last_event(lake)
-    said = lake("refresh", "--generator", "mesh_swap", "--until", "fakes").stdout
-    assert _materialised(lake, since) == {("fakes", f"{grown.old_batch}|mesh_swap@1")}
+    said = lake("refresh", "--generator", "caption_edit", "--until", "fakes").stdout
+    assert _materialised(lake, since) == {("fakes", f"{grown.old_batch}|caption_edit@1")}
     assert f"left out: batch {new}" in " ".join(said.split())
 
 

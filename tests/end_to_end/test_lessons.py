@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from haetae.lake import Lake
-from tests.end_to_end.conftest import PEOPLE, Haetae
+from tests.end_to_end.conftest import PEOPLE, Haetae, copied
 from tests.generators.mean_face import mean_face
 
 pytestmark = pytest.mark.slow
@@ -28,15 +28,16 @@ def learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_taught_once_and_its_fakes_trace_to_their_teachers(
-    learner: None, some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
+    learner: None, calm: Haetae, tmp_path: Path, haetae: Callable[[Path], Haetae]
 ) -> None:
-    lake = haetae(tmp_path / "lake")
-    lake("run", "--sources", some_people, "--generators", "mean_face", "--until", "labels")
+    lake = copied(calm, tmp_path / "lake", haetae)
+    words = ("refresh", "--generator", "mean_face", "--until", "labels")
+    lake(*words)
     (lesson,) = lake.sql("FROM lessons")
     train = {row["clip_id"] for row in lake.sql("SELECT clip_id FROM groups WHERE split = 'train'")}
     assert set(lesson["clips"]) == train
     assert (lesson["n_people"], lesson["effort"]) == (len(train), 0.2)
-    fakes = lake.sql("SELECT fake_id, lesson_id FROM fakes")
+    fakes = lake.sql("SELECT fake_id, lesson_id FROM fakes WHERE generator = 'mean_face@1'")
     assert len(fakes) == 2 * len(PEOPLE)
     assert {row["lesson_id"] for row in fakes} == {lesson["lesson_id"]}
     found = json.loads(lake("trace", fakes[0]["fake_id"], "--json").stdout)
@@ -45,10 +46,7 @@ def test_it_is_taught_once_and_its_fakes_trace_to_their_teachers(
     assert {"id": lesson["lesson_id"], "type": "lesson"} in found["nodes"]
 
     tables = lake.files("tables")
-    assert (
-        "nothing to do"
-        in lake("run", "--sources", some_people, "--generators", "mean_face", "--until", "labels").stdout
-    )
+    assert "nothing to do" in lake(*words).stdout
     assert lake.files("tables") == tables, "finished work is not done again"
     said = lake("generators", "learn", "mean_face", "--again").stdout
     assert f"{lesson['n_faces']} faces of {len(train)} people" in said

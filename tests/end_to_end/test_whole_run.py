@@ -10,17 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.end_to_end.conftest import Haetae
+from tests.end_to_end.conftest import SOME_GENERATORS, Haetae
 
 pytestmark = pytest.mark.slow
 
-PICTURES = {
-    "mesh_swap@1", "self_blend@1", "viseme_sync@1", "mouth_retrieval@1", "face_diffusion@1", "region_inpaint@1",
-}  # fmt: skip
-SOUND = {"espeak_tts@1", "world_voice@1", "copy_synthesis@1", "word_edit@1"}
-SEEN_OR_HEARD = PICTURES | SOUND | {"dubbed@1", "dubbed_retrieval@1", "dubbed_word@1"}
-TEXT = {"caption_edit@1", "caption_mistranslation@1", "subtitle_swap@1"}
-GENERATORS = SEEN_OR_HEARD | TEXT
+TEXT = {"caption_edit@1", "subtitle_swap@1"}
+GENERATORS = {f"{name}@1" for name in SOME_GENERATORS}
+SEEN_OR_HEARD = GENERATORS - TEXT
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +87,7 @@ def test_fakes_are_as_long_as_their_targets_and_faces_are_found_in_them_again(do
     assert all(abs(row["fake_s"] - row["clip_s"]) <= 0.0401 for row in rows)
     found = [json.loads(row["metrics"]).get("face_found_again") for row in rows]
     measured = [value for value in found if value is not None]
-    assert len(measured) >= 30
+    assert len(measured) >= 15
     assert float(np.mean([value >= 0.95 for value in measured])) >= 0.95
 
 

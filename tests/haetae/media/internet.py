@@ -227,8 +227,9 @@ def _site_handler(net: Internet) -> type[http.server.BaseHTTPRequestHandler]:
                 self.wfile.write(piece)
                 self.wfile.flush()
                 time.sleep(0.05)
-            self.wfile.write(after)
+            # Before the last bytes: who has as many as were promised hangs up, and writing on would fail.
             taken_whole.append(self.path)
+            self.wfile.write(after)
 
         def do_GET(self) -> None:
             net.asked[self.path] += 1
