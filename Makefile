@@ -20,7 +20,7 @@ UV := bash infra/uv.sh
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: LAKE=$(LAKE) PORT=$(PORT) TESTS=$(TESTS) PYTEST_ARGS="
+	@echo "  Variables: LAKE=$(LAKE) PORT=$(PORT) TESTS=$(TESTS) TEST_PROCESSES=$(TEST_PROCESSES) PYTEST_ARGS="
 
 setup: $(STAMP)  ## Install everything that is needed into .venv (Python 3.11 or 3.12)
 
