@@ -200,14 +200,27 @@ def _print_table(cards: list[Card]) -> None:
     table.columns[0].no_wrap = True
     for card in cards:
         lists = (", ".join(words) for words in (card.modalities, card.languages, card.needs))
-        missing = sum(not one["found"] for one in _weights(card))
-        profile = f"{card.profile}, {missing} weight files missing" if missing else card.profile
-        table.add_row(card.key, card.family, *lists, profile)
+        table.add_row(card.key, card.family, *lists, _readiness(card))
     console = out_console()
     console.print(table)
     for card in cards:
         told = escape(f"{card.description} ({card.licence})")
         console.print(f"[bold]{card.key}[/bold]: {told}", highlight=False)
+
+
+def _readiness(card: Card) -> str:
+    """The profile, and what is in the way of a fake."""
+    missing = sum(not one["found"] for one in _weights(card))
+    if missing:
+        return f"{card.profile}, {missing} {'file' if missing == 1 else 'files'} of weights missing"
+    if card.learns:
+        return f"{card.profile}, learns first"
+    return f"{card.profile}, weights not pinned" if _wants_pins(card) else card.profile
+
+
+def _wants_pins(card: Card) -> bool:
+    """Whether the SHA-256 of its weights are still to be put into its pins."""
+    return card.profile == "full" and not card.weights and not card.learns
 
 
 def _weights(card: Card) -> list[dict[str, Any]]:
@@ -232,16 +245,20 @@ def _places(card: Card) -> list[str]:
     return [*given, str(cache_folder())]
 
 
+def _what_it_takes(card: Card) -> str:
+    if card.learns:
+        return "learns from the faces of a lake before its first fake, without downloads"
+    if _wants_pins(card):
+        return f"loads weights that are not pinned yet; `haetae generators verify {card.name}` says which"
+    return "runs without downloads" if card.profile == "embedded" else "loads pinned weights"
+
+
 def _lines(card: Card, weights: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     yield "family", card.family
     yield "changes", ", ".join(card.modalities)
     yield "needs", ", ".join(card.needs) or "nothing but a clip"
     yield "languages", ", ".join(card.languages)
-    yield (
-        "profile",
-        f"{card.profile}: "
-        + ("runs without downloads" if card.profile == "embedded" else "loads pinned weights"),
-    )
+    yield "profile", f"{card.profile}: {_what_it_takes(card)}"
     yield "runs", f"{card.runtime}, on {card.hardware}"
     yield "licence", card.licence
     for one in weights:

@@ -5,6 +5,9 @@ What the sub-commands do is told in their own modules.
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import sys
 from typing import Annotated
 
@@ -16,6 +19,7 @@ from dagster_project.cli.state import State
 from haetae import __version__
 from haetae.errors import GateClosed, Rejected, UsageError
 
+DEFAULT_LAKE = "data"
 app = typer.Typer(
     name="haetae",
     no_args_is_help=True,
@@ -50,7 +54,7 @@ def _global(
     context: typer.Context,
     lake: Annotated[
         str, typer.Option("--lake", envvar="HAETAE_LAKE", help="Root of the lake: a folder or an fsspec URL.")
-    ] = "data",
+    ] = DEFAULT_LAKE,
     params: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +74,7 @@ def main() -> None:
     try:
         app()
     except UsageError as error:
-        _fail(str(error), 2)
+        _fail(_for_this_lake(str(error)), 2)
     except Rejected as error:
         _fail(f"{error.reason}: {error.detail}", 2)
     except GateClosed as error:
@@ -80,6 +84,17 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+_ON_A_LAKE = re.compile(r"\bhaetae (?=(?:run|refresh|sql|trace|import|gallery|export|report|detect|serve)\b)")
+
+
+def _for_this_lake(message: str) -> str:
+    """A message whose commands name the lake that this one was about, where it is not the usual one."""
+    lake = os.environ.get("HAETAE_LAKE", DEFAULT_LAKE)
+    if lake == DEFAULT_LAKE:
+        return message
+    return _ON_A_LAKE.sub(lambda _: f"haetae --lake {shlex.quote(lake)} ", message)
 
 
 def _fail(message: str, code: int) -> None:

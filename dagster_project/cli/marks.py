@@ -46,7 +46,9 @@ def export(
     if out is None:
         raise UsageError("where to? give a folder, for example: haetae export --out release --where true")
     state = state_of(context)
-    done = _exported(state, _chosen(state, fakes or [], generator, where), out)
+    chosen = _chosen(state, fakes or [], generator, where)
+    _check_folder(state, out)
+    done = _exported(state, chosen, out)
     told = {
         "out": str(out),
         "written": done.written,
@@ -86,6 +88,17 @@ def verify(
         raise Rejected(result.reason, result.detail)
     (report,) = result.rows
     print_json(report) if as_json else _print_report(report)
+
+
+def _check_folder(state: State, out: Path) -> None:
+    """Raises: UsageError for a folder that cannot be made, or lies in the lake, whose files are for it alone."""
+    lake, folder = Path(state.lake_root).resolve(), out.resolve()
+    if folder == lake or lake in folder.parents:
+        raise UsageError(f"{out} lies in the lake, where masters are kept; give a folder outside of it")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be the folder of an export: {error.strerror}") from error
 
 
 def _exported(state: State, rows: list[dict[str, Any]], out: Path) -> Exports:

@@ -8,11 +8,13 @@ from collections import Counter
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from dagster_project.cli.console import out_console
 from dagster_project.cli.state import state_of
 
+_ANY_WIDTH = 100_000
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -31,9 +33,23 @@ def sql(
     for row in rows[:200]:
         table.add_row(*(_cell(row[name]) for name in found.column_names))
     console = out_console()
-    console.print(table)
+    if console.measure(table, options=console.options.update(width=_ANY_WIDTH)).maximum <= console.width:
+        console.print(table)
+    else:
+        _print_one_below_the_other(console, found.column_names, rows[:200])
     if len(rows) > 200:
         console.print(f"… {len(rows) - 200} more rows; --json prints them all")
+
+
+def _print_one_below_the_other(console: Console, names: list[str], rows: list[dict[str, Any]]) -> None:
+    """Rows that are wider than the terminal: ids and seeds must stay whole, to be copied."""
+    indent = max(map(len, names))
+    for n, row in enumerate(rows, 1):
+        console.print(f"row {n}", style="bold", highlight=False)
+        for name in names:
+            console.print(
+                f"  {name:<{indent}}  {_cell(row[name])}", soft_wrap=True, markup=False, highlight=False
+            )
 
 
 def trace(

@@ -143,7 +143,7 @@ def test_weights_are_told_with_where_they_are_looked_for_and_whether_they_are_th
     assert "not here" in out
     assert str(tmp_path / "weights") in "".join(out.split())
     (row,) = [line for line in haetae("generators")[1].splitlines() if "│ theirs@7" in line]
-    assert "1 weight files missing" in row
+    assert "1 file of weights missing" in row
     place = tmp_path / "weights" / "some/model" / revision
     place.mkdir(parents=True)
     (place / "model.safetensors").write_bytes(WORDS)

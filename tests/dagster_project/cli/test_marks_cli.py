@@ -126,6 +126,39 @@ def test_bad_usage_is_told(haetae: Run, tmp_path: Path, monkeypatch, words, faul
     assert not (tmp_path / "x").exists()
 
 
+def test_a_folder_that_cannot_hold_an_export_is_told_and_the_store_stays_as_it_is(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a letter", encoding="utf-8")
+    code, _, err = haetae("export", "--out", tmp_path / "taken", ids("fake"))
+    assert (code, "cannot be the folder of an export" in err) == (2, True)
+    for inside in (Path(lake.root), Path(lake.root) / "media", Path(lake.root) / "new" / "folder"):
+        before = sorted(Path(lake.root).rglob("*"))
+        code, _, err = haetae("export", "--out", inside, ids("fake"))
+        assert (code, "lies in the lake" in err) == (2, True)
+        assert sorted(Path(lake.root).rglob("*")) == before
+
+
+def test_a_hint_names_the_lake_that_the_command_was_about(haetae: Run, lake: Lake, tmp_path: Path) -> None:
+    code, _, err = haetae("export", "--out", tmp_path / "release", "fake-nope")
+    assert code == 2
+    assert f'haetae --lake {lake.root} sql "SELECT' in err
+
+
+def test_rows_too_wide_for_the_terminal_are_printed_whole_one_below_the_other(
+    haetae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "SELECT fake_id, generator, language, licence, clip_id FROM fakes"
+    _, wide, _ = haetae("sql", query)
+    monkeypatch.setenv("COLUMNS", "60")
+    _, narrow, _ = haetae("sql", query)
+    for said in (wide, narrow):
+        assert ids("fake") in said
+        assert "espeak_tts@1" in said
+    assert "row 1" in narrow.splitlines()[0]
+    assert "row 1" not in wide
+
+
 def test_a_file_that_cannot_be_read_is_bad_input_and_an_unmarked_one_a_finding(
     haetae: Run, tmp_path: Path
 ) -> None:
