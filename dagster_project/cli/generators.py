@@ -156,8 +156,11 @@ def new(
     ] = None,
 ) -> None:
     """Write a package with a small working generator of a family, its tests and its entry point."""
+    from generators.registry import installed
     from generators.scaffold import write_package
 
+    if taken := [key for key, maker in installed().items() if maker.card.name == name]:
+        raise UsageError(f"there is a generator {taken[0]} already; give yours another name")
     folder = into or Path(f"haetae-{name.replace('_', '-')}")
     written = write_package(family, name, folder)
     console = out_console()

@@ -196,6 +196,13 @@ def test_a_new_package_is_written_and_what_to_do_next_is_told(haetae: Run, tmp_p
     assert "refresh --generator my_swap" in out
 
 
+def test_a_name_that_an_installed_generator_bears_is_refused(haetae: Run, tmp_path: Path) -> None:
+    code, _, err = haetae("generators", "new", "face_swap", "mesh_swap", "--into", tmp_path / "made")
+    assert code == 2
+    assert "there is a generator mesh_swap@1 already" in err
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_new_package_goes_beside_where_one_stands_if_nothing_is_said(
     haetae: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
