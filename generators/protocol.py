@@ -85,6 +85,11 @@ class Card(BaseModel):
         """`name@version`: the partition key and the value of every `generator` column."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def wants_weights(self) -> bool:
+        """Whether it loads weights that the card does not name; who learns makes its own."""
+        return self.profile == "full" and not self.weights and not self.learns
+
 
 @dataclass(frozen=True)
 class Face:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 # Several tests run at a time: a network that asks for every core would only wait for theirs.
@@ -16,6 +17,21 @@ import pytest
 from numpy.typing import NDArray
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], object]
+) -> Path:
+    """A folder that is made once, also when several workers ask for it; nobody writes into it afterwards."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / name
+    made = folder.with_suffix(".made")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,17 +61,11 @@ def portrait() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[Path, dict[str, str]]:
-    """Folder of broken and odd media files, and what must become of each; nobody writes into it.
-
-    Written once, also when several workers ask for it.
-    """
+    """Folder of broken and odd media files, and what must become of each; nobody writes into it."""
     from tests.haetae.media.broken import write_broken_files
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "broken-files"
-    told = folder.with_suffix(".json")
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not told.exists():
-            told.write_text(json.dumps(write_broken_files(folder)))
-    return folder, json.loads(told.read_text())
+    def write(folder: Path) -> None:
+        folder.with_suffix(".json").write_text(json.dumps(write_broken_files(folder)))
+
+    folder = once(tmp_path_factory, worker_id, "broken-files", write)
+    return folder, json.loads(folder.with_suffix(".json").read_text())

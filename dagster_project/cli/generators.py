@@ -218,12 +218,7 @@ def _readiness(card: Card) -> str:
         return f"{card.profile}, {missing} {'file' if missing == 1 else 'files'} of weights missing"
     if card.learns:
         return f"{card.profile}, learns first"
-    return f"{card.profile}, weights not pinned" if _wants_pins(card) else card.profile
-
-
-def _wants_pins(card: Card) -> bool:
-    """Whether the SHA-256 of its weights are still to be put into its pins."""
-    return card.profile == "full" and not card.weights and not card.learns
+    return f"{card.profile}, weights not pinned" if card.wants_weights else card.profile
 
 
 def _weights(card: Card) -> list[dict[str, Any]]:
@@ -251,7 +246,7 @@ def _places(card: Card) -> list[str]:
 def _what_it_takes(card: Card) -> str:
     if card.learns:
         return "learns from the faces of a lake before its first fake, without downloads"
-    if _wants_pins(card):
+    if card.wants_weights:
         return f"loads weights that are not pinned yet; `haetae generators verify {card.name}` says which"
     return "runs without downloads" if card.profile == "embedded" else "loads pinned weights"
 

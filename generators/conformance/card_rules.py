@@ -63,7 +63,7 @@ def _faults(card: Card) -> Iterator[str]:
 def _weight_faults(card: Card) -> Iterator[str]:
     if card.profile == "embedded" and card.weights:
         yield "profile embedded runs without downloads, and the card names weights"
-    if card.profile == "full" and not card.weights and not card.learns:
+    if card.wants_weights:
         yield "profile full loads weights or learns them, and the card names none"
     for one in card.weights:
         yield from (f"weights {one.filename}: {fault}" for fault in _file_faults(one))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -16,7 +15,7 @@ import pytest
 import yaml
 
 from haetae.lake import Lake
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, once
 
 PEOPLE = ("ko", "en-SG")
 CLIP_S = 3.2
@@ -114,21 +113,6 @@ def haetae_with_few_fakes(tmp_path_factory: pytest.TempPathFactory) -> Callable[
     return _command(tmp_path_factory.mktemp("params"), ONE_OF_EACH)
 
 
-def _once(
-    tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], object]
-) -> Path:
-    """A folder that is made once, also when several workers ask for it; nobody writes into it afterwards."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / name
-    made = folder.with_suffix(".made")
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            make(folder)
-            made.touch()
-    return folder
-
-
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The embedded sample, small."""
@@ -137,7 +121,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     def render(folder: Path) -> None:
         render_sample(folder, clip_s=CLIP_S, size_px=192)
 
-    return _once(tmp_path_factory, worker_id, "embedded-sample", render)
+    return once(tmp_path_factory, worker_id, "embedded-sample", render)
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +134,7 @@ def some_people(sample: Path, tmp_path_factory: pytest.TempPathFactory, worker_i
             shutil.copytree(sample / name, folder / name)
         (folder / "sources.yaml").write_text(yaml.safe_dump(entries, allow_unicode=True))
 
-    return _once(tmp_path_factory, worker_id, "people", pick) / "sources.yaml"
+    return once(tmp_path_factory, worker_id, "people", pick) / "sources.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +150,7 @@ def calm(
         folder.mkdir()
         haetae(folder / "lake")("run", "--sources", some_people, "--generators", FIRST)
 
-    return haetae(_once(tmp_path_factory, worker_id, "calm", run) / "lake")
+    return haetae(once(tmp_path_factory, worker_id, "calm", run) / "lake")
 
 
 def copied(lake: Haetae, to: Path, haetae: Callable[[Path], Haetae]) -> Haetae:
