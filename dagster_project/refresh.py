@@ -59,16 +59,27 @@ Announce = Callable[[str, Sequence[str]], None]
 class Outcome:
     """What a command did: assets computed, what failed, which checks said no, what could not be listed.
 
+    until: the last stage that was asked for; only: generators that a refresh was about, none for a run;
     left_out: batches that a refresh made nothing for, because their own stages are not up to date.
     """
 
+    until: str = "champion"
+    only: tuple[str, ...] = ()
     computed: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    run_ids: list[str] = field(default_factory=list)
+    """Dagster runs of the pass; quarantine rows name them."""
     passed_over: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many clips each generator passed over, by generator and reason."""
+
+    @property
+    def not_asked(self) -> list[str]:
+        """The stages after the last one that was asked for."""
+        wanted = closure(self.until)
+        return [stage for stage in STAGES[STAGES.index(self.until) + 1 :] if stage not in wanted]
 
 
 class Refresh:
@@ -115,6 +126,7 @@ class Refresh:
         """Do what is missing up to and including one stage. Raises: UsageError for a bad file or name."""
         wanted = closure(until)
         keys = wanted_generators(self._params.generate, generators) if _asks_generators(wanted) else []
+        self._outcome.until = until
         declared = load_all_sources(sources)
         self._declare(declared, SourcesFiles(tuple(sources)))
         for batch in self._batches(declared) if "media" in wanted else []:
@@ -133,6 +145,7 @@ class Refresh:
         if until not in AFTER_BATCHES:
             raise UsageError(f"--until {until}: a refresh ends with one of: {', '.join(AFTER_BATCHES)}")
         keys = wanted_generators(self._params.generate, generators)
+        self._outcome.until, self._outcome.only = until, tuple(keys)
         batches = self._lake.partitions("items")
         if not batches:
             raise UsageError("there is nothing in this lake to make fakes of; fill it first: haetae run")
@@ -271,6 +284,7 @@ class Refresh:
         self._record(title, result)
 
     def _record(self, title: str, result: dg.ExecuteInProcessResult) -> None:
+        self._outcome.run_ids.append(result.run_id)
         for event in result.get_asset_materialization_events():
             if event.asset_key is None:
                 continue

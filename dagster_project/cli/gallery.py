@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dagster_project.cli.console import error_console
 from dagster_project.cli.read import Json, print_json
 from dagster_project.cli.state import state_of
+from haetae.errors import UsageError
+from haetae.lake import Lake
+
+if TYPE_CHECKING:
+    from haetae.web.exhibits import Exhibit
 
 
 def gallery(
@@ -37,6 +44,8 @@ def gallery(
     from haetae.web.gallery import write_gallery
 
     state = state_of(context)
+    if generator is not None:
+        check_generator(state.filled_lake, generator)
     cards = {key: maker.card.model_dump(mode="json") for key, maker in installed().items()}
     made = write_gallery(
         state.filled_lake,
@@ -51,8 +60,29 @@ def gallery(
         print_json({"page": str(made.page), "of": made.of, "fakes": [one.as_json() for one in made.exhibits]})
         return
     typer.echo(made.page)
-    missed = sum(bool(one.missed) for one in made.exhibits)
     told = (
-        f"{len(made.exhibits)} of {made.of} fakes, {missed} over a threshold; unmarked: keep it in the store"
+        f"{len(made.exhibits)} of {made.of} fakes, {_missed(made.exhibits)}; unmarked: keep it in the store"
     )
     error_console().print(told, highlight=False)
+
+
+def _missed(exhibits: Sequence[Exhibit]) -> str:
+    """How many miss a threshold of `quality.fakes`, and which."""
+    which = Counter(miss.rule.threshold for one in exhibits for miss in one.missed)
+    if not which:
+        return "none misses a threshold of quality.fakes"
+    names = ", ".join(f"{name} ×{n}" for name, n in which.most_common())
+    return f"{sum(bool(one.missed) for one in exhibits)} missing a threshold of quality.fakes ({names})"
+
+
+def check_generator(lake: Lake, generator: str) -> None:
+    """Raises: UsageError for a name, or name@version, that made no fake of the lake; it lists those that did."""
+    query = "SELECT generator, count(*) AS n FROM fakes GROUP BY ALL ORDER BY 1"
+    made = {row["generator"]: row["n"] for row in lake.sql(query).to_pylist()}
+    if any(generator in (key, key.partition("@")[0]) for key in made):
+        return
+    there = ", ".join(f"{key} ({n})" for key, n in made.items()) or "none yet"
+    raise UsageError(
+        f"no generator {generator} is in this lake's fakes; those that are, with their fakes: {there}; "
+        "all that could make some: haetae generators"
+    )

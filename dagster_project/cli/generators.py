@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -27,6 +28,8 @@ app = typer.Typer(
     help="The installed generators; with a command: one of them, or a new one.",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="name, or name@version where there are several.")]
+_FOUR = ("ko", "en-SG", "ms", "ta")
+_OURS = "Apache-2.0"
 _STATES = {
     "holds": "[green]holds[/green]",
     "broken": "[bold red]BROKEN[/bold red]",
@@ -41,11 +44,11 @@ def generators(context: typer.Context, as_json: Json = False) -> None:
         return
     from generators.registry import installed, problems
 
-    cards = [maker.card for maker in installed().values()]
+    cards = sorted((maker.card for maker in installed().values()), key=lambda card: card.key)
     if as_json:
         print_json([{"generator": card.key, **card.model_dump(mode="json")} for card in cards])
     else:
-        _print_table(cards)
+        _print_table(sorted(cards, key=lambda card: (card.family, card.profile, card.key)))
     for problem in problems():
         typer.echo(
             f"haetae: {problem.entry_point} of {problem.package} cannot be used: {problem.message}", err=True
@@ -102,7 +105,9 @@ def verify(
             size=QUICK if quick else FULL,
             clips=n,
             device=device,
-            tell=lambda what: status.update(f"{maker.card.key}: {what}"),
+            tell=lambda what: (status.update if console.is_terminal else console.print)(
+                f"{maker.card.key}: {what}"
+            ),
         )
     if as_json:
         print_json(report.as_json())
@@ -131,6 +136,7 @@ def learn(
     card, state = _maker(name).card, state_of(context)
     if not card.learns:
         raise UsageError(f"{card.key} does not learn: there is nothing to teach it")
+    state.must_be_filled()
     if again:
         state.lake.write("lessons", card.key, [], Lineage("lessons", "learn --again", "0"))
     carry_out(state, state.params, lambda pass_, _engine, _show: pass_.run_generators([card.key], "lessons"))
@@ -199,16 +205,33 @@ def _maker(name: str) -> type[Generator]:
 
 
 def _print_table(cards: list[Card]) -> None:
-    table = Table("generator", "family", "changes", "languages", "needs", "profile")
-    table.columns[0].no_wrap = True
-    for card in cards:
-        lists = (", ".join(words) for words in (card.modalities, card.languages, card.needs))
-        table.add_row(card.key, card.family, *lists, _readiness(card))
+    """The cards by family, on 80 columns; what is long is told by `describe`."""
+    table = Table(
+        "generator", "changes", "needs; languages; profile, licence", box=box.SIMPLE_HEAD, padding=0
+    )
+    for column, width in zip(table.columns, (27, 13), strict=False):
+        column.min_width, column.no_wrap = width, True
+    for family in dict.fromkeys(card.family for card in cards):
+        table.add_row(f"[bold]{family}[/bold]")
+        for card in (one for one in cards if one.family == family):
+            licence = [card.licence] if card.licence != _OURS else []
+            told = [", ".join(card.needs) or "a clip", _spoken(card), ", ".join([_readiness(card), *licence])]
+            table.add_row(f"  {card.key}", ", ".join(card.modalities), "; ".join(told))
     console = out_console()
     console.print(table)
-    for card in cards:
-        told = escape(f"{card.description} ({card.licence})")
-        console.print(f"[bold]{card.key}[/bold]: {told}", highlight=False)
+    console.print(
+        f"four: {', '.join(_FOUR)}; any: other languages too. Where no licence is named it is {_OURS}.\n"
+        "What one does: haetae generators describe NAME",
+        highlight=False,
+    )
+
+
+def _spoken(card: Card) -> str:
+    """The languages of a card, in a word where they are all of them."""
+    left = set(card.languages) - set(_FOUR)
+    if set(_FOUR) <= set(card.languages):
+        return "any" if left else "four"
+    return ", ".join(card.languages)
 
 
 def _readiness(card: Card) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from dagster_project.cli.console import Show, error_console, out_console
+from dagster_project.cli.gallery import check_generator
 from dagster_project.cli.read import Json, print_json
 from dagster_project.cli.state import State, state_of
 from haetae.engine import Failed
@@ -19,8 +21,10 @@ from haetae.errors import Rejected, UsageError
 
 if TYPE_CHECKING:
     from haetae.marks.release import Exports, Signing
+    from haetae.marks.subtitles import Cue
 
 MAX_PEM_BYTES = 1 << 20
+_WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def export(
@@ -39,9 +43,10 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write marked, signed copies of fakes, each with a sidecar; exit code 3 when the policy refused them all.
+    """Write marked, signed copies of fakes, each with a sidecar, and changed subtitles as .srt.
 
-    What is there already, whole, is not made again. Every export and every refusal is in the ledger.
+    Exit code 3 when the policy refused them all. What is there already, whole, is not made again. Every export and
+    every refusal is in the ledger.
     """
     if out is None:
         raise UsageError("where to? give a folder, for example: haetae export --out release --where true")
@@ -64,10 +69,12 @@ def export(
 
 def verify(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A video, audio or picture file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A video, audio or picture file, or a sidecar.")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Read the watermarks, the signed manifest and the sidecar of a file, and tell where they do not agree.
+    """Read the watermarks, the signed manifest and the sidecar of a file, and tell which of them was changed.
 
     Where there is a lake, the mark is looked up in it. Exit code 0 with any finding, 2 for a file that cannot be read.
     """
@@ -77,7 +84,7 @@ def verify(
     state = state_of(context)
     has_lake = state.lake.files.exists("tables")
     key = _signing(state).watermark_key()
-    step = VerifyFile(key, _trusted(state), state.lake_root if has_lake else None)
+    step = VerifyFile(key, trusted(state), state.lake_root if has_lake else None)
     # In a process of its own: what a stranger sends may cost so much time and memory and no more.
     engine = PoolEngine(1, memory_bytes=MEMORY_BYTES)
     try:
@@ -114,16 +121,25 @@ def _exported(state: State, rows: list[dict[str, Any]], out: Path) -> Exports:
     engine = PoolEngine(knobs.workers or None, show.moment, round(knobs.worker_memory_gib * (1 << 30)))
     try:
         with show.showing():
-            show.begin("export", [f"{len(rows)} fakes to {out}"])
+            show.begin("export", [f"{len(rows)} fakes to {escape(str(out))}"])
             return export_many(
                 state.lake, rows, out, engine, gate, _signing(state),
-                crf=params.generate.crf, timeout_s=params.generate.timeout_s,
+                cues_of=_cues_of, crf=params.generate.crf, timeout_s=params.generate.timeout_s,
             )  # fmt: skip
     except KeyboardInterrupt:
         error_console().print("stopped; run the same command again to go on where it was", highlight=False)
         sys.exit(130)
     finally:
         engine.close()
+
+
+def _cues_of(words: Sequence[Mapping[str, Any]]) -> list[Cue]:
+    """Words with times as cues that can be read in time."""
+    from haetae.voice.subtitles import cues_of
+    from haetae.voice.words import Word
+
+    timed = [Word(word["word"], word["start_s"], word["end_s"]) for word in words]
+    return [(cue.start_s, cue.end_s, cue.text) for cue in cues_of(timed)]
 
 
 def _chosen(
@@ -139,6 +155,7 @@ def _chosen(
         conditions.append("list_contains(?, fake_id)")
         values.append(list(ids))
     if generator is not None:
+        check_generator(state.filled_lake, generator)
         conditions.append("(generator = ? OR split_part(generator, '@', 1) = ?)")
         values += [generator, generator]
     if where is not None:
@@ -164,7 +181,7 @@ def _signing(state: State) -> Signing:
     return Signing(knobs.chain, knobs.key, knobs.secret)
 
 
-def _trusted(state: State) -> str | None:
+def trusted(state: State) -> str | None:
     """Certificates that are trusted: those of this lake's own exports, and those that the parameters name."""
     more = state.params.marks.trusted
     own = _signing(state).anchors(state.lake)
@@ -200,32 +217,43 @@ def _print_exports(told: dict[str, Any]) -> None:
 
 def _print_report(report: dict[str, Any]) -> None:
     console = out_console()
-    about = {True: ", every byte as it was exported", False: ", changed since it was exported"}
-    said = report["conclusion"] + ("" if report["intact"] is None else about[report["intact"]])
-    console.print(f"{report['file']}: {said}", style="bold", highlight=False, markup=False)
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    console.print(f"{report['file']}: {report['headline']}", style="bold", highlight=False, markup=False)
+    rows = list(_told_of(report))
+    indent = max(len(label) for label, _ in rows) + 2
+    for label, value in rows:
+        # A digest is copied whole or not at all: what does not fit beside its label stands below it.
+        fits = indent + len(value) <= console.width
+        lines = [value] if fits else textwrap.wrap(value, console.width - 4, **_WHOLE_WORDS)
+        console.print(Text(f"{label:<{indent}}" if fits else label, style="dim"), end="" if fits else "\n")
+        for line in lines:
+            console.print(line if fits else f"    {line}", soft_wrap=True, highlight=False, markup=False)
+    for one in report["disagreements"]:
+        console.print(one, style="red", highlight=False, markup=False)
+    for one in report["notes"]:
+        console.print(one, style="dim", highlight=False, markup=False)
+
+
+def _told_of(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each mark by its name, and what was read of it."""
     for where in ("video", "audio"):
         one = report[where]
         sure = (
             one and f"{one['mark']} ({one['agreement']:.0%} in agreement, {one['bit_errors']} bits corrected)"
         )
-        table.add_row(f"{where} watermark", sure or "none")
+        yield f"{where} watermark", sure or "none"
     manifest = report["manifest"]
     if manifest is None:
-        table.add_row("C2PA manifest", "none")
+        yield "C2PA manifest", "none"
     else:
-        signer = manifest.get("signed_by", "nobody named")
-        table.add_row("C2PA manifest", escape(f"{manifest['state']}, signed by {signer}"))
+        yield "C2PA manifest", f"{manifest['state']}, signed by {manifest.get('signed_by', 'nobody named')}"
         for name, value in manifest.get("fake", {}).items():
-            table.add_row(f"  {name}", escape(str(value)))
-    table.add_row("sidecar", report["sidecar"] or "none")
+            yield f"  {name}", str(value)
+    at_fault = any(one.startswith("sidecar_") for one in report["disagreements"])
+    yield "sidecar", ("differs" if at_fault else "agrees") if report["sidecar"] else "none"
     for fake in report["resolves_to"] or ():
-        made = f"{fake['fake_id']}: {fake['generator']} of {fake['clip_id']} from {fake['source_id']}"
-        table.add_row("in this lake", escape(made))
-    console.print(table, highlight=False)
-    for one in report["disagreements"]:
-        console.print(one, style="red", highlight=False, markup=False)
-    for one in report["notes"]:
-        console.print(one, style="dim", highlight=False, markup=False)
+        named = f"{fake['fake_id']}: {fake['generator']} of {fake['clip_id']}, whose source is"
+        is_told = manifest is not None and manifest.get("fake", {}).get("fake_id") == fake["fake_id"]
+        yield (
+            "in this lake",
+            f"{'it is; the source of its clip is' if is_told else named} {fake['source_id']}",
+        )

@@ -15,6 +15,8 @@ from dagster_project.cli.console import out_console
 from dagster_project.cli.state import state_of
 
 _ANY_WIDTH = 100_000
+_NEXT = 12
+"""How many nodes one step away are shown to a person."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -58,6 +60,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Everything that ID was made from, and everything that was made of it."""
+    from haetae.audit.trace import champion_id
     from haetae.audit.trace import trace as follow
 
     found = follow(state_of(context).filled_lake, node)
@@ -65,19 +68,30 @@ def trace(
         print_json(found)
         return
     console = out_console()
-    by_type = Counter(one["type"] for one in found["nodes"])
-    relations = Counter(edge["relation"] for edge in found["edges"])
+    types = {one["id"]: one["type"] for one in found["nodes"]}
     console.print(
         f"{node}: {len(found['nodes'])} nodes, {len(found['edges'])} edges", style="bold", highlight=False
     )
     table = Table("type", "count", "for example")
-    for kind, count in sorted(by_type.items()):
-        example = next(one["id"] for one in found["nodes"] if one["type"] == kind)
-        table.add_row(kind, str(count), example)
+    for kind, count in sorted(Counter(types.values()).items()):
+        table.add_row(kind, str(count), next(one for one, its in types.items() if its == kind))
     console.print(table)
-    console.print(
-        "relations: " + ", ".join(f"{name} {n}" for name, n in sorted(relations.items())), highlight=False
-    )
+    sources = [one for one, kind in types.items() if kind == "source"]
+    console.print(f"sources: {', '.join(sources)}", soft_wrap=True, markup=False, highlight=False)
+    start = champion_id(state_of(context).lake) if node == "champion" else node
+    for title, near, far in (("made from", "child", "parent"), ("became", "parent", "child")):
+        edges = [edge for edge in found["edges"] if edge[near] == start]
+        _print_next(console, title, [(edge["relation"], types[edge[far]], edge[far]) for edge in edges])
+
+
+def _print_next(console: Console, title: str, nodes: list[tuple[str, str, str]]) -> None:
+    """What lies one step away: relation, type and id, some of them where they are many."""
+    if nodes:
+        console.print(f"{title}:", style="bold")
+    for relation, kind, one in nodes[:_NEXT]:
+        console.print(f"  {relation:<15} {kind:<9} {one}", soft_wrap=True, markup=False, highlight=False)
+    if len(nodes) > _NEXT:
+        console.print(f"  … {len(nodes) - _NEXT} more; --json prints all", highlight=False)
 
 
 def report(context: typer.Context) -> None:

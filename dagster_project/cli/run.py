@@ -73,6 +73,7 @@ def refresh(
     from dagster_project.wanted import wanted_generators
 
     state = state_of(context)
+    state.must_be_filled()
     wanted_generators(state.params.generate, generator)
     carry_out(state, state.params, lambda pass_, _engine, _show: pass_.run_generators(generator, until))
 

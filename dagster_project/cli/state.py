@@ -35,11 +35,15 @@ class State:
     @property
     def filled_lake(self) -> Lake:
         """The lake, which must hold something. Raises: UsageError telling how to fill it."""
+        self.must_be_filled()
+        return self.lake
+
+    def must_be_filled(self) -> None:
+        """Raises: UsageError for a lake that holds nothing, telling how to fill it."""
         if not self.lake.files.exists("tables"):
             raise UsageError(
                 f"there is no lake at {self.lake_root} yet; make one with: haetae --lake {self.lake_root} run"
             )
-        return self.lake
 
 
 def state_of(context: typer.Context) -> State:

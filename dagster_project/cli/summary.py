@@ -1,21 +1,29 @@
-"""What `haetae run` says at its end: counts, refusals, the scorecard, and where to look."""
+"""What `haetae run` and `haetae refresh` say at their end: what they did, what came of it, and where to look.
+
+What was there before is told as such: a scorecard and a decision are shown by the command that made them only.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from dagster_project.cli.state import State
-from dagster_project.refresh import Outcome
+from dagster_project.refresh import STAGES, Outcome
 from haetae.lake import Lake
 from haetae.lake.schema import TABLES
 
-_QUARANTINE = (
-    "SELECT stage, reason, count(*) AS n, min(detail) AS example FROM quarantine GROUP BY ALL ORDER BY n DESC"
-)
-_FAKES = "SELECT generator, language, count(*) AS n FROM fakes GROUP BY ALL ORDER BY ALL"
+_QUARANTINE = """
+SELECT stage, reason, count(*) AS n, min(detail) AS example FROM quarantine
+WHERE len($1) = 0 OR list_contains($1, run_id) GROUP BY ALL ORDER BY n DESC
+"""
+_FAKES = """
+SELECT generator, language, count(*) AS n FROM fakes WHERE len($1) = 0 OR list_contains($1, generator)
+GROUP BY ALL ORDER BY ALL
+"""
 _SCORES = """
 SELECT e.model_id, slice, protocol, metric, value, ci_low, ci_high, n FROM evaluations e
 JOIN (SELECT snapshot_id FROM snapshots ORDER BY created_at DESC LIMIT 1) USING (snapshot_id)
@@ -67,16 +75,35 @@ def print_summary(
     if outcome.computed:
         done = ", ".join(f"{asset} ×{n}" for asset, n in outcome.computed.items())
         console.print(f"\ncomputed in {took_s:.0f} s: {done}", highlight=False)
-    else:
-        console.print(f"\nnothing to do: the lake is up to date ({took_s:.1f} s)", highlight=False)
+        _print_results(console, lake, outcome)
+    elif not outcome.refused + outcome.errors:
+        what = "the lake" if outcome.until == STAGES[-1] else f"everything up to {outcome.until}"
+        console.print(f"\nnothing to do: {what} is up to date ({took_s:.1f} s)", highlight=False)
+    _print_troubles(console, outcome)
+    if outcome.not_asked:
+        only = " ".join(f"--generator {key}" for key in outcome.only)
+        on = f"haetae --lake {state.lake_root} refresh {only}" if only else f"without --until {outcome.until}"
+        console.print(f"not asked for: {', '.join(outcome.not_asked)}; go on: {on}", highlight=False)
+    _print_where(console, state, report)
+
+
+def _print_results(console: Console, lake: Lake, outcome: Outcome) -> None:
+    """Of a pass that computed something: how full the lake is now, and what the pass made."""
     console.print(_counts(lake))
-    _print_rows(console, lake, "quarantine", _QUARANTINE, ("stage", "reason", "n", "example"))
-    _print_rows(console, lake, "fakes", _FAKES, ("generator", "language", "n"))
+    # A refresh is about its generators; a run is about the whole lake.
+    runs, title = (outcome.run_ids, "quarantined in this run") if outcome.only else ([], "quarantine")
+    _print_rows(console, lake, title, _QUARANTINE, ("stage", "reason", "n", "example"), runs)
+    if not outcome.only or "fakes" in outcome.computed:
+        _print_rows(console, lake, "fakes", _FAKES, ("generator", "language", "n"), outcome.only)
     if outcome.passed_over:
         console.print(_passed_over(outcome))
-    if lake.partitions("evaluations"):
+    if "scorecard" in outcome.computed:
         console.print(_scorecard(lake))
-    _print_decision(console, lake)
+    _print_decision(console, lake, "champion" in outcome.computed)
+
+
+def _print_troubles(console: Console, outcome: Outcome) -> None:
+    """What a check refused, what could not be listed, what was left out, and what failed."""
     for line in outcome.refused:
         console.print(f"refused by a check: {line}", style="yellow", markup=False, highlight=False)
         if ": samples: " in line and "(split)" in line:
@@ -92,11 +119,10 @@ def print_summary(
         console.print(f"failed: {line}", style="red", markup=False, highlight=False)
     if outcome.errors:
         console.print("Run the same command again: it goes on where it stopped.", highlight=False)
-    _print_where(console, state, report)
 
 
 def _counts(lake: Lake) -> Table:
-    table = Table(title="rows", title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = Table(title="rows in the lake", title_justify="left", show_header=False, box=None, pad_edge=False)
     names = [name for name in TABLES if lake.partitions(name)]
     for start in range(0, len(names), 4):
         cells = [(name, str(lake.dataset(name).count_rows())) for name in names[start : start + 4]]
@@ -104,8 +130,16 @@ def _counts(lake: Lake) -> Table:
     return table
 
 
-def _print_rows(console: Console, lake: Lake, title: str, query: str, columns: tuple[str, ...]) -> None:
-    rows = lake.sql(query).to_pylist()
+def _print_rows(
+    console: Console,
+    lake: Lake,
+    title: str,
+    query: str,
+    columns: tuple[str, ...],
+    of: Sequence[str],
+) -> None:
+    """of: what the rows must belong to; empty: anything."""
+    rows = lake.sql(query, [list(of)]).to_pylist()
     if not rows:
         return
     table = Table(title=title, title_justify="left")
@@ -136,11 +170,15 @@ def _passed_over(outcome: Outcome) -> Table:
     return table
 
 
-def _print_decision(console: Console, lake: Lake) -> None:
+def _print_decision(console: Console, lake: Lake, of_this_pass: bool) -> None:
     rows = lake.sql(_DECISION).to_pylist()
     if not rows:
         return
     decision = rows[0]
+    if not of_this_pass:
+        champion = decision["model_id"] if decision["promoted"] else decision["previous_model_id"]
+        console.print(f"champion, as before: {champion or 'none yet'}", highlight=False)
+        return
     verdict = "promoted to champion" if decision["promoted"] else "not promoted; the champion stays"
     console.print(f"{decision['model_id']}: {verdict}", style="bold", highlight=False)
     for reason in decision["reasons"]:

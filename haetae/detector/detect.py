@@ -1,16 +1,19 @@
 """What a detector says of one file: verdict, scores, faces with boxes, segments, and captions.
 
-The scores come from `predict`. A file is cut, normalised and followed by the same steps as the media of
-the lake, in a scratch folder that is gone afterwards.
+The scores come from `predict`, the sentences from `saying`. A file is cut, normalised and followed by the same
+steps as the media of the lake, in a scratch folder that is gone afterwards.
 """
 
 from __future__ import annotations
 
+import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,15 +22,14 @@ from numpy.typing import NDArray
 from haetae.dataset.items import FPS, GRID, MODALITIES, Item
 from haetae.dataset.prepare import Face, Recipe, make_items
 from haetae.detector.predict import Detector, Evidence, Scores, runs, times_of
-from haetae.engine import InlineEngine, split_results
+from haetae.detector.saying import captions, likely
+from haetae.engine import InlineEngine, OnProgress, Progress, split_results
 from haetae.errors import Rejected, UsageError
 from haetae.lake import Lake
-from haetae.locales import caption
-from haetae.locales.load import CaptionKind
 from haetae.params import Ingest, Params, Tracks
 
 Row = dict[str, Any]
-CAPTION_LANGUAGES = ("ko", "en", "ms", "ta")
+T = TypeVar("T")
 MIN_SEGMENT_S = 0.12
 MERGE_GAP_S = 0.25
 MOUTH_ROWS = slice(round(GRID * 0.58), round(GRID * 0.9))
@@ -57,19 +59,21 @@ class TrackFinding:
 
 @dataclass(frozen=True)
 class Detection:
-    """Everything said of one clip or file."""
+    """Everything said of one clip or file. threshold: the verdict is fake from this score on."""
 
     verdict: str
     scores: Scores
     tracks: tuple[TrackFinding, ...] = ()
     segments: tuple[Segment, ...] = ()
     captions: Mapping[str, str] = field(default_factory=dict)
+    threshold: float | None = None
 
     def to_json(self) -> Row:
-        """The object that `haetae detect --json` prints. Text is not looked at yet: its score is null."""
+        """The finding as `haetae detect --json` prints it. Text is not looked at yet: its score is null."""
         return {
             "verdict": self.verdict,
             "score": self.scores.score,
+            "threshold": self.threshold,
             "modalities": {
                 "video": self.scores.video,
                 "audio": self.scores.audio,
@@ -116,23 +120,42 @@ def detect(
     tracks = tuple(_track(item, seen, "video" in guilty, size) for item, seen in evidence if item.track_id)
     verdict = "fake" if is_fake else "real"
     segments = merged([one for part in found for one in part])
-    return Detection(verdict, scores, tracks, segments, captions(verdict, scores, segments, tracks))
+    said = captions(verdict, scores, segments, mouth_only=_mouth_only(tracks))
+    return Detection(verdict, scores, tracks, segments, said, detector.threshold)
 
 
-def detect_file(lake: Lake, path: Path, params: Params) -> Row:
-    """What the lake's champion says of one media file, as `haetae detect --json` prints it.
+def check_file(path: Path) -> None:
+    """Raises: UsageError for a path that is no file, telling what it is."""
+    if path.is_dir():
+        raise UsageError(
+            f"{path} is a folder, and one file is judged at a time; name one in it, or judge each of them: "
+            f'for file in {shlex.quote(str(path))}/*; do haetae detect "$file"; done'
+        )
+    if not path.exists():
+        raise UsageError(f"{path}: no such file")
+    if not path.is_file():
+        raise UsageError(f"{path} is not a regular file; copy what is to be judged into one")
 
+
+def detect_file(lake: Lake, path: Path, params: Params, on_progress: OnProgress | None = None) -> Row:
+    """What the lake's champion says of one media file, and how far that reaches, as `haetae detect --json` prints it.
+
+    on_progress: is told of the stages `load`, `cut` and `look`, the last one clip by clip.
     Raises: UsageError for a file that is not readable media, or while there is no champion.
     """
+    from haetae.detector.reach import caveat
     from haetae.detector.tracking import champion_folder
 
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    detector = Detector.load(champion_folder(lake))
-    return inspect_file(detector, path, params).to_json()
+    check_file(path)
+    with _told("load", on_progress):
+        detector = Detector.load(champion_folder(lake))
+    found = inspect_file(detector, path, params, on_progress).to_json()
+    return found | {"caveat": caveat(lake)}
 
 
-def inspect_file(detector: Detector, path: Path, params: Params | None = None) -> Detection:
+def inspect_file(
+    detector: Detector, path: Path, params: Params | None = None, on_progress: OnProgress | None = None
+) -> Detection:
     """What a detector says of one media file: clip by clip, joined.
 
     The most suspicious clip gives the score; frames and seconds are those of the file at 25 fps.
@@ -142,9 +165,11 @@ def inspect_file(detector: Detector, path: Path, params: Params | None = None) -
     with tempfile.TemporaryDirectory(prefix="haetae-detect-") as scratch:
         lake = Lake(scratch)
         try:
-            clips = _clips_of(lake, path, params.ingest)
+            with _told("cut", on_progress):
+                clips = _clips_of(lake, path, params.ingest)
             findings = [
-                (clip["start_s"], _inspect_clip(detector, lake, clip, params.tracks)) for clip in clips
+                (clip["start_s"], _inspect_clip(detector, lake, clip, params.tracks))
+                for clip in _counted("look", clips, on_progress)
             ]
         except Rejected as no:
             raise UsageError(f"{path.name} cannot be judged: {no.reason}: {no.detail}") from no
@@ -164,43 +189,34 @@ def merged(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     return tuple(kept)
 
 
-def captions(
-    verdict: str, scores: Scores, segments: Sequence[Segment], tracks: Sequence[TrackFinding]
-) -> dict[str, str]:
-    """One sentence in each language on the strongest evidence.
-
-    The family is what the evidence looks like (a changed mouth alone: lip-sync; sound: speech), not a
-    statement on which generator was used.
-    """
-    if verdict == "real":
-        return {language: caption(language, "real") for language in CAPTION_LANGUAGES}
-    changed = {s.modality for s in segments} & {"video", "audio"}
-    kind: CaptionKind
-    family: str | None = None
-    if not changed:
-        kind = "sync"
-    elif len(changed) == 2:
-        kind, family = "both", "combination"
-    elif "audio" in changed:
-        kind, family = ("audio" if scores.video is not None else "both"), "speech"
-    else:
-        kind = "video" if scores.audio is not None else "region"
-        suspects = [track for track in tracks if track.boxes]
-        family = "lip_sync" if suspects and all(track.mouth_only for track in suspects) else "face_swap"
-    shown = [s for s in segments if not changed or s.modality in changed]
-    extent = {
-        "start_s": min((s.start_s for s in shown), default=0.0),
-        "end_s": max((s.end_s for s in shown), default=0.0),
-    }
-    return {language: caption(language, kind, family=family, **extent) for language in CAPTION_LANGUAGES}
-
-
 def _guilty(scores: Scores) -> frozenset[str]:
     """The modalities that a fake verdict rests on: those more likely fake than not, or else the most likely."""
     each = {"video": scores.video, "audio": scores.audio, "sync": scores.sync}
     known = {modality: score for modality, score in each.items() if score is not None}
-    likely = {modality for modality, score in known.items() if score >= 0.5}
-    return frozenset(likely or {max(known, key=lambda modality: known[modality])})
+    return likely(scores) or frozenset({max(known, key=lambda modality: known[modality])})
+
+
+def _mouth_only(tracks: Sequence[TrackFinding]) -> bool:
+    suspects = [track for track in tracks if track.boxes]
+    return bool(suspects) and all(track.mouth_only for track in suspects)
+
+
+@contextmanager
+def _told(stage: str, on_progress: OnProgress | None) -> Iterator[None]:
+    """Tell of a stage of one piece when it begins and when it ends."""
+    piece = _counted(stage, [None], on_progress)
+    next(piece)
+    yield
+    next(piece, None)
+
+
+def _counted(stage: str, things: Sequence[T], on_progress: OnProgress | None) -> Iterator[T]:
+    """The same things; how many are done with is told before the first and after each."""
+    began = time.monotonic()
+    for n in range(len(things) + 1):
+        if on_progress is not None:
+            on_progress(Progress(stage, n, len(things), 0, time.monotonic() - began))
+        yield from things[n : n + 1]
 
 
 def _level(chances: NDArray[np.float64]) -> float:
@@ -363,16 +379,26 @@ def _joined(findings: Sequence[tuple[float, Detection]], name: str) -> Detection
     """Findings of clips, each with the second it starts at in the file, as one finding on the file."""
     if not findings:
         raise UsageError(f"{name} cannot be judged: no face was followed in it, and it has no sound")
-    worst = max((found for _, found in findings), key=lambda found: found.scores.score or 0.0)
+    worst = max((found for _, found in findings), key=_suspicion)
+    alike = [(start_s, found) for start_s, found in findings if found.verdict == worst.verdict]
+    # Beside a clip that is fake by one modality alone, the faint signs of the others say nothing.
+    clear = [(start_s, found) for start_s, found in alike if likely(found.scores)]
+    told = clear if clear and worst.verdict == "fake" else alike
     tracks, segments = [], []
     for start_s, found in findings:
         shift = round(start_s * FPS)
         tracks += [replace(t, frames=tuple(f + shift for f in t.frames)) for t in found.tracks]
-        if found.verdict == worst.verdict:
-            segments += [
-                replace(s, start_s=round(s.start_s + start_s, 3), end_s=round(s.end_s + start_s, 3))
-                for s in found.segments
-            ]
+    for start_s, found in told:
+        segments += [
+            replace(s, start_s=round(s.start_s + start_s, 3), end_s=round(s.end_s + start_s, 3))
+            for s in found.segments
+        ]
     joined = merged(segments)
-    said = captions(worst.verdict, worst.scores, joined, tracks)
-    return Detection(worst.verdict, worst.scores, tuple(tracks), joined, said)
+    about = max((found for _, found in told), key=_suspicion)
+    suspects = [track for _, found in told for track in found.tracks]
+    said = captions(worst.verdict, about.scores, joined, mouth_only=_mouth_only(suspects))
+    return Detection(worst.verdict, worst.scores, tuple(tracks), joined, said, worst.threshold)
+
+
+def _suspicion(found: Detection) -> float:
+    return found.scores.score or 0.0

@@ -31,9 +31,9 @@ SELECT * EXCLUDE (rank) FROM (
 
 def create_views(connection: duckdb.DuckDBPyConnection, datasets: Mapping[str, Dataset]) -> None:
     """Register every table under its name, and `current_labels`: the strongest and latest labels."""
-    for name, dataset in datasets.items():
-        connection.register(f"_{name}", dataset)
-    for name in datasets:
-        derived = "".join(f", {sql} AS {column.name}" for column, sql in TABLES[name].derived)
-        connection.execute(f"CREATE VIEW {name} AS SELECT self.*{derived} FROM _{name} self")
+    # Those that derive nothing first: the others may read them.
+    for name, dataset in sorted(datasets.items(), key=lambda one: bool(TABLES[one[0]].derived)):
+        derived = [f"{sql} AS {column.name}" for column, sql in TABLES[name].derived]
+        stored = connection.from_arrow(dataset).set_alias("self")
+        stored.project(", ".join(["self.*", *derived])).create_view(name)
     connection.execute(_CURRENT_LABELS)

@@ -13,15 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 USE_CASES = ("social_media", "news", "voice_biometrics")
 
-CaptionKind = Literal["real", "video", "audio", "both", "sync", "region", "text"]
+CaptionKind = Literal["real", "video", "audio", "voice", "both", "sync", "region", "text", "unsure"]
 PLACEHOLDERS: dict[str, set[str]] = {
     "real": set(),
     "video": {"family", "start_s", "end_s"},
     "audio": {"family", "start_s", "end_s"},
+    "voice": {"family", "start_s", "end_s"},
     "both": {"family", "start_s", "end_s"},
     "sync": {"start_s", "end_s"},
     "region": {"family", "start_s", "end_s"},
     "text": {"start_s", "end_s"},
+    "unsure": {"start_s", "end_s"},
 }
 FAMILIES = ("face_swap", "lip_sync", "speech", "diffusion", "text", "combination")
 
@@ -72,15 +74,20 @@ class UseCases(Strict):
 
 
 class Templates(Strict):
-    """One caption per kind of finding; placeholders in braces."""
+    """One caption per kind of finding; placeholders in braces.
+
+    voice: the sound is fake and no picture was judged; unsure: fake by all scores together, by none of them alone.
+    """
 
     real: str
     video: str
     audio: str
+    voice: str
     both: str
     sync: str
     region: str
     text: str
+    unsure: str
 
     @model_validator(mode="after")
     def _placeholders_are_known(self) -> Templates:

@@ -1,4 +1,4 @@
-"""Reading the sidecar beside a file: whether it is sealed, and whether it is about these bytes."""
+"""Reading what lies beside a file: whether its sidecar is sealed, and whether that is about these bytes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from haetae.errors import UsageError
-from haetae.marks.export import MAX_SIDECAR_BYTES, masks_of, sidecar_of
+from haetae.errors import Rejected, UsageError
+from haetae.marks.export import (
+    MASKS,
+    MAX_SIDECAR_BYTES,
+    SIDECAR,
+    SUBTITLES,
+    masks_of,
+    sidecar_of,
+    subtitles_beside,
+)
 from haetae.marks.payload import mark_of
 from haetae.marks.seal import read_seal
+from haetae.marks.signing import MIME
+from haetae.marks.stated import plain
 from haetae.provenance.ids import file_sha256
 
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
@@ -18,15 +28,42 @@ _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 @dataclass(frozen=True)
 class Sidecar:
-    """fake_id: as it states it, None where it is unreadable; mark: that of the id; wrong: as `word: detail`."""
+    """fake_id: as it states it, None where it is unreadable; mark: that of the id; subtitles: their SHA-256, None where
+    it names none; wrong: as `word: detail`."""
 
     fake_id: str | None
     mark: str | None
+    subtitles: str | None
     wrong: tuple[str, ...]
 
 
-def read_sidecar(path: Path, sha256: str, anchors_pem: str | None) -> Sidecar | None:
-    """The sidecar beside a file of this digest; None where there is none."""
+def file_of(path: Path) -> Path:
+    """The exported file that sidecar, masks or subtitles lie beside; any other path as it is.
+
+    Raises: Rejected `unreadable` for a sidecar or masks without their file.
+    """
+    for ending in (SIDECAR, MASKS):
+        if (
+            path.name.endswith(ending)
+            and (file := path.with_name(path.name.removesuffix(ending))).suffix in MIME
+        ):
+            if path.is_file() and not file.is_file():
+                raise Rejected(
+                    "unreadable", f"{path.name} tells of {file.name}, which does not lie beside it"
+                )
+            return file
+    if path.suffix != SUBTITLES:
+        return path
+    return next((file for kind in MIME if (file := path.with_suffix(kind)).is_file()), path)
+
+
+def read_sidecar(
+    path: Path, sha256: str, anchors_pem: str | None, *, with_others: bool = True
+) -> Sidecar | None:
+    """The sidecar beside a file of this digest; None where there is none.
+
+    with_others: masks and subtitles beside it are compared with what it says of them; False: they are not read.
+    """
     beside = sidecar_of(path)
     if not beside.is_file():
         return None
@@ -37,12 +74,14 @@ def read_sidecar(path: Path, sha256: str, anchors_pem: str | None) -> Sidecar | 
             raise ValueError("too large")
         text = content.decode("utf-8")
         told = json.loads(text)
-        fake_id, stated, masks = told["fake_id"], told["sha256"], told.get("masks")
+        fake_id, stated = told["fake_id"], told["sha256"]
         if not isinstance(fake_id, str) or not _DIGEST.match(stated):
             raise TypeError("other values than a sidecar has")
-        masks_sha256 = None if masks is None else str(masks["sha256"])
+        masks, subtitles = (
+            None if told.get(name) is None else str(told[name]["sha256"]) for name in ("masks", "subtitles")
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return Sidecar(None, None, (f"sidecar_unreadable: {type(error).__name__}",))
+        return Sidecar(None, None, None, (f"sidecar_unreadable: {type(error).__name__}",))
     wrong = []
     seal = read_seal(text, anchors_pem)
     if seal == "broken":
@@ -51,8 +90,9 @@ def read_sidecar(path: Path, sha256: str, anchors_pem: str | None) -> Sidecar | 
         wrong.append("sidecar_untrusted: sealed by a signer that is not known here")
     if stated != sha256:
         wrong.append("sidecar_differs: it is about other bytes")
-    wrong += _of_masks(path, masks_sha256)
-    return Sidecar(fake_id[:64], mark_or_none(fake_id), tuple(wrong))
+    if with_others:
+        wrong += _of_masks(path, masks) + of_subtitles(path, subtitles)
+    return Sidecar(plain(fake_id[:64]), mark_or_none(fake_id), subtitles, tuple(wrong))
 
 
 def mark_or_none(fake_id: str) -> str | None:
@@ -63,9 +103,25 @@ def mark_or_none(fake_id: str) -> str | None:
         return None
 
 
+def of_subtitles(path: Path, sha256: str | None) -> list[str]:
+    """What is wrong with subtitles beside a file that should have this digest; they need not lie there."""
+    beside = subtitles_beside(path)
+    if sha256 is None or not beside.is_file() or _sha256(beside) == sha256:
+        return []
+    return [f"subtitles_differ: {beside.name} is not as it was exported"]
+
+
 def _of_masks(path: Path, sha256: str | None) -> list[str]:
     """Masks that lie beside the file must be those of the sidecar; they need not lie there."""
     masks = masks_of(path)
     if sha256 is None or not masks.is_file():
         return []
-    return [] if file_sha256(masks) == sha256 else ["masks_differ: the sidecar is about others"]
+    return [] if _sha256(masks) == sha256 else ["masks_differ: the sidecar is about others"]
+
+
+def _sha256(path: Path) -> str | None:
+    """None for a file that cannot be read."""
+    try:
+        return file_sha256(path)
+    except OSError:
+        return None

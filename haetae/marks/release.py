@@ -15,8 +15,9 @@ from haetae.engine import Done, Engine, Failed, Row
 from haetae.errors import Rejected, UsageError
 from haetae.lake import Lake
 from haetae.marks.credentials import ROOT, Credentials, development_credentials, load_credentials
-from haetae.marks.export import Exported, Parts, export, finished, masks_of, sidecar_of
+from haetae.marks.export import Exported, Parts, export, finished, masks_of, sidecar_of, subtitles_beside
 from haetae.marks.payload import OPEN_KEY, mark_of
+from haetae.marks.subtitles import CuesOf, subtitles_of
 from haetae.media.manifest import forbids_training
 from haetae.provenance.ids import file_sha256
 from haetae.provenance.ledger import Ledger
@@ -141,13 +142,17 @@ class ExportFakes:
         self._key = self._signing.watermark_key()
 
     def __call__(self, row: Row) -> Sequence[Row]:
-        """row: `fake_id`, `fake`: its row, and `source_blob` (None: not named)."""
-        fake = row["fake"]
+        """row: `fake_id`, `fake`: its row, `source_blob` (None: not named), and `subtitles` (None: unchanged)."""
+        fake, subtitles = row["fake"], row["subtitles"]
         out = target_of(Path(self._out), fake)
-        if finished(out, fake["fake_id"], fake["card_digest"]):
-            return [{**_told(fake, out), "sha256": file_sha256(out), "new": False}]
+        told = _told(fake, out, subtitles)
+        if finished(out, fake["fake_id"], fake["card_digest"], subtitles):
+            return [{**told, "sha256": file_sha256(out), "new": False}]
         parts = Parts(
-            self._blob(fake["blob_id"]), self._blob(row["source_blob"]), self._blob(fake["masks_blob"])
+            blob=self._blob(fake["blob_id"]),
+            source=self._blob(row["source_blob"]),
+            masks=self._blob(fake["masks_blob"]),
+            subtitles=subtitles,
         )
         try:
             made = export(
@@ -160,7 +165,7 @@ class ExportFakes:
             raise Rejected(
                 "blob_missing", f"{fake['fake_id']}: {error.filename} is not in the lake"
             ) from error
-        return [{**_told(fake, out), **_measured(made), "new": True}]
+        return [{**told, **_measured(made), "new": True}]
 
     def _blob(self, blob_id: str | None) -> Any:
         return None if blob_id is None else self._lake.open_local(blob_id)
@@ -174,11 +179,13 @@ def export_many(
     gate: ReleaseGate,
     signing: Signing,
     *,
+    cues_of: CuesOf,
     crf: int,
     timeout_s: float,
 ) -> Exports:
     """Export rows of `fakes` into a folder, which is made; progress is told by the engine.
 
+    cues_of: how words of changed subtitles are shown, cue by cue.
     One that the gate refuses, or that fails, is collected and the others go on; what a stopped call had finished is
     not made again. Each decision and each export is in the ledger.
     Raises: UsageError for credentials that are of no use.
@@ -195,8 +202,8 @@ def export_many(
         if not verdict.allowed:
             refused.append(_refused(ledger, fake, verdict))
             continue
-        source = blob_of.get(fake["clip_id"])
-        asked.append({"fake_id": fake["fake_id"], "fake": dict(fake), "source_blob": source})
+        row = {"fake_id": fake["fake_id"], "fake": dict(fake), "source_blob": blob_of.get(fake["clip_id"])}
+        asked.append({**row, "subtitles": subtitles_of(fake, cues_of)})
     step = ExportFakes(str(lake.root), str(out), signing, crf=crf, timeout_s=timeout_s)
     made: list[Row] = []
     for result in engine.map_rows(step, asked):
@@ -249,9 +256,14 @@ def _record(ledger: Ledger, rows: Iterable[Row]) -> None:
         ledger.record(KIND, row["fake_id"], "exported", detail)
 
 
-def _told(fake: Mapping[str, Any], out: Path) -> Row:
-    masks = str(masks_of(out)) if fake["masks_blob"] else None
-    return {"fake_id": fake["fake_id"], "file": str(out), "sidecar": str(sidecar_of(out)), "masks": masks}
+def _told(fake: Mapping[str, Any], out: Path, subtitles: str | None) -> Row:
+    return {
+        "fake_id": fake["fake_id"],
+        "file": str(out),
+        "sidecar": str(sidecar_of(out)),
+        "masks": str(masks_of(out)) if fake["masks_blob"] else None,
+        "subtitles": None if subtitles is None else str(subtitles_beside(out)),
+    }
 
 
 def _measured(made: Exported) -> Row:

@@ -6,6 +6,7 @@ Manifests themselves are read by `media.manifest`, and written by `signing`.
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ _MAX_TEXT = 200
 @dataclass(frozen=True)
 class Stated:
     """summary: of the manifest, with what it states of the fake under `fake`; fake_id, mark: of that, None where it
-    states none; watermarks: those it says are in the file; holds: the signature does, and is trusted where anchors
-    are given; wrong: as `word: detail`; notes: likewise."""
+    states none; watermarks: those it says are in the file; subtitles: SHA-256 of the changed ones beside it, None
+    where it changes none; holds: the signature does, and is trusted where anchors are given; wrong: as `word: detail`;
+    notes: likewise."""
 
     summary: dict[str, Any]
     fake_id: str | None
     mark: str | None
     watermarks: tuple[str, ...]
+    subtitles: str | None
     holds: bool
     wrong: tuple[str, ...]
     notes: tuple[str, ...]
@@ -44,7 +47,7 @@ def read_stated(path: Path, anchors_pem: str | None) -> Stated | None:
     made = manifest.assertions.get(FAKE_ASSERTION)
     made = made if isinstance(made, dict) else {}
     if made:
-        summary["fake"] = {name: str(made[name])[:_MAX_TEXT] for name in _STATED if name in made}
+        summary["fake"] = {name: plain(str(made[name])[:_MAX_TEXT]) for name in _STATED if name in made}
     fake_id, mark = _identity(made)
     names = made.get("watermarks")
     watermarks = tuple(name for name in ALGORITHMS if isinstance(names, list) and name in names)
@@ -62,7 +65,14 @@ def read_stated(path: Path, anchors_pem: str | None) -> Stated | None:
     kinds = {action.get("source_type") for action in summary.get("actions", ())}
     if fake_id is None and (declared := sorted(kinds & set(_SYNTHETIC))):
         notes.append(f"declared_synthetic: its manifest says {', '.join(declared)}")
-    return Stated(summary, fake_id, mark, watermarks, trusted, tuple(wrong), tuple(notes))
+    digest = made.get("subtitles_sha256")
+    subtitles = digest if isinstance(digest, str) else None
+    return Stated(summary, fake_id, mark, watermarks, subtitles, trusted, tuple(wrong), tuple(notes))
+
+
+def plain(text: str) -> str:
+    """Text that anybody may have written, without what would move or colour a terminal."""
+    return "".join(c for c in text if unicodedata.category(c)[0] != "C")
 
 
 def _identity(made: dict[str, Any]) -> tuple[str | None, str | None]:

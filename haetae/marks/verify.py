@@ -18,7 +18,9 @@ from haetae.engine import Row
 from haetae.errors import Rejected
 from haetae.lake import Lake
 from haetae.marks.audio import MAX_READ_S, AudioMark, read_audio_mark
-from haetae.marks.beside import Sidecar, read_sidecar
+from haetae.marks.beside import Sidecar, file_of, of_subtitles, read_sidecar
+from haetae.marks.export import subtitles_beside
+from haetae.marks.headline import headline, parts_changed
 from haetae.marks.payload import OPEN_KEY
 from haetae.marks.release import exports_of, resolve
 from haetae.marks.stated import Stated, read_stated
@@ -36,6 +38,9 @@ MAX_DECODE_S = 60.0
 TIMEOUT_S, MEMORY_BYTES = 240.0, 4 << 30
 """What reading one file may take where it is read in a process of its own."""
 _NOTHING_THERE = ("no_video", "no_audio")
+_MANIFEST_MISSING = (
+    "manifest_missing: an export leaves with a signed manifest; this file was written again since"
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class Report:
     """What was found in a file.
 
     conclusion: `marked` where all that was found agrees, `disagrees`, or `unmarked` where nothing of ours was found;
-    intact: whether every byte is as it was exported, None where nothing tells; mark: 16 hex digits, with which the id
+    headline: that in words; changed: which of `file`, `sidecar`, `masks` and `subtitles` are not as they were exported;
+    intact: whether every byte of all of them is, None where nothing tells; mark: 16 hex digits, with which the id
     of the fake begins; fake_id: as a manifest states it whose signature holds (and is trusted, where anchors are
     given); video, audio: the watermarks, each with its payload and how sure it is; manifest: its summary, and under
     `fake` what it states of the fake; sidecar: `agrees`, `differs` or none; resolves_to: fakes of the lake that the
@@ -54,6 +60,8 @@ class Report:
     file: str
     sha256: str
     conclusion: Conclusion
+    headline: str
+    changed: tuple[str, ...]
     intact: bool | None
     mark: str | None
     fake_id: str | None
@@ -72,17 +80,15 @@ class Report:
 def verify(
     path: Path, *, key: bytes = OPEN_KEY, anchors_pem: str | None = None, lake: Lake | None = None
 ) -> Report:
-    """Read the marks of a file; what it holds is a finding, however odd.
+    """Read the marks of a file, or of that beside which this sidecar, these masks or subtitles lie.
 
-    key: of the watermarks; anchors_pem: certificates to trust: without them a manifest can be `valid`, but not
-    `trusted`; lake: where the mark is looked up. At most `MAX_DECODE_S` seconds of work on pictures and on sound.
+    What it holds is a finding, however odd. key: of the watermarks; anchors_pem: certificates to trust: without them a
+    manifest can be `valid`, but not `trusted`; lake: where the mark is looked up. At most `MAX_DECODE_S` seconds of
+    work on pictures and on sound.
     Raises: Rejected `unreadable`, `empty_file` where there is no such file, or no media in it; `too_large`.
     """
-    with open_local(path):
-        size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise Rejected("too_large", f"{path.name} has {size} bytes; at most {MAX_BYTES} are looked at")
     notes: list[str] = []
+    path = _file_to_read(path, notes)
     unread: list[str] = []
     video = _video(path, key, notes, unread)
     audio = _audio(path, key, notes, unread)
@@ -90,24 +96,26 @@ def verify(
     stated = read_stated(path, anchors_pem)
     sidecar = read_sidecar(path, sha256, anchors_pem)
     if len(unread) == 2 and stated is None and sidecar is None:
-        raise Rejected("unreadable", f"{path.name} holds neither pictures nor sound ({'; '.join(unread)})")
+        why = "; ".join(dict.fromkeys(unread)).replace(f"{path.name}: ", "")
+        raise Rejected("unreadable", f"{path.name} holds neither pictures nor sound ({why})")
     found = list(dict.fromkeys(one.mark for one in (video, audio) if one is not None))
     wrong = _disagreements(video, audio, stated, sidecar, found)
+    wrong += [one for one in _of_subtitles(path, stated, sidecar, notes) if one not in wrong]
     notes += stated.notes if stated is not None else ()
     mark = _first(*found, stated.mark if stated else None, sidecar.mark if sidecar else None)
     if found and stated is None:
-        notes.append(
-            "manifest_missing: an export leaves with a signed manifest; this file was written again since"
-        )
+        notes.append(_MANIFEST_MISSING)
     resolved = None if lake is None else [] if mark is None else resolve(lake, mark)
-    if lake is not None and mark is not None:
-        wrong += _of_lake(lake, sha256, resolved or [], stated, notes)
+    exported = _exports(lake, resolved)
+    if mark is not None and resolved is not None:
+        wrong += _of_lake(sha256, resolved, exported, stated, notes)
     ours = bool(found) or sidecar is not None or (stated is not None and stated.fake_id is not None)
+    changed = parts_changed(wrong, stated, rewritten=bool(found) and stated is None, known=sha256 in exported)
     return Report(
         file=path.name,
         sha256=sha256,
-        conclusion="disagrees" if wrong else "marked" if ours else "unmarked",
-        intact=_intact(ours, wrong, stated, sidecar),
+        **_concluded(ours, wrong, changed, stated, sidecar),
+        changed=changed,
         mark=mark,
         fake_id=stated.fake_id if stated is not None and stated.holds else None,
         video=video,
@@ -147,6 +155,18 @@ class VerifyFile:
             Path(row["path"]), key=self._watermark_key, anchors_pem=self._anchors_pem, lake=self._lake
         )
         return [report.as_json()]
+
+
+def _file_to_read(path: Path, notes: list[str]) -> Path:
+    """The file that a path is about. Raises: Rejected, as `verify` does before it reads anything."""
+    file = file_of(path)
+    if file != path:
+        notes.append(f"read: {file.name}, beside which {path.name} lies")
+    with open_local(file):
+        size = file.stat().st_size
+    if size > MAX_BYTES:
+        raise Rejected("too_large", f"{file.name} has {size} bytes; at most {MAX_BYTES} are looked at")
+    return file
 
 
 def _video(path: Path, key: bytes, notes: list[str], unread: list[str]) -> VideoMark | None:
@@ -211,8 +231,30 @@ def _disagreements(
     return wrong
 
 
+def _of_subtitles(path: Path, stated: Stated | None, sidecar: Sidecar | None, notes: list[str]) -> list[str]:
+    """What the manifest says of subtitles beside the file; that they do not lie there is noted."""
+    told = stated.subtitles if stated is not None and stated.holds else None
+    named = told or (sidecar.subtitles if sidecar is not None else None)
+    if named is not None and not subtitles_beside(path).exists():
+        notes.append(
+            f"subtitles_missing: {subtitles_beside(path).name}, the changed ones, do not lie beside it"
+        )
+    return of_subtitles(path, told)
+
+
+def _exports(lake: Lake | None, resolved: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """SHA-256 of every export of these fakes, as the lake's ledger has them."""
+    if lake is None:
+        return []
+    return [one for fake in resolved or () for one in exports_of(lake, fake["fake_id"])]
+
+
 def _of_lake(
-    lake: Lake, sha256: str, resolved: Sequence[Mapping[str, Any]], stated: Stated | None, notes: list[str]
+    sha256: str,
+    resolved: Sequence[Mapping[str, Any]],
+    exported: Sequence[str],
+    stated: Stated | None,
+    notes: list[str],
 ) -> list[str]:
     """What the lake says of a mark: which fake it is, and whether these bytes are those that were exported."""
     if not resolved:
@@ -220,7 +262,6 @@ def _of_lake(
         return []
     if stated is None:
         return []  # written again since, as noted
-    exported = [one for fake in resolved for one in exports_of(lake, fake["fake_id"])]
     if exported and sha256 not in exported:
         return ["differs_from_export: the ledger has other bytes of every export of it"]
     return []
@@ -230,7 +271,13 @@ def _first(*marks: str | None) -> str | None:
     return next((mark for mark in marks if mark is not None), None)
 
 
-def _intact(ours: bool, wrong: Sequence[str], stated: Stated | None, sidecar: Sidecar | None) -> bool | None:
-    if not ours and stated is None:
-        return None
-    return not wrong and stated is not None and stated.holds and (sidecar is None or not sidecar.wrong)
+def _concluded(
+    ours: bool, wrong: Sequence[str], changed: Sequence[str], stated: Stated | None, sidecar: Sidecar | None
+) -> dict[str, Any]:
+    """`conclusion`, `intact` and `headline` of a report."""
+    conclusion: Conclusion = "disagrees" if wrong else "marked" if ours else "unmarked"
+    intact = None
+    if ours or stated is not None:
+        intact = not wrong and stated is not None and stated.holds and (sidecar is None or not sidecar.wrong)
+    said = headline(conclusion, intact, changed, wrong, stated)
+    return {"conclusion": conclusion, "intact": intact, "headline": said}

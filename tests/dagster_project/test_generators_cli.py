@@ -83,7 +83,23 @@ def test_without_a_subcommand_it_lists_what_is_installed(haetae: Run, plugin: Ca
     assert code == 0
     for key in (*OWN, "theirs@7"):
         assert key in out
-    assert "Turns the first word of the transcript around. (Apache-2.0)" in out
+
+
+@pytest.mark.usefixtures("plugin")
+def test_the_list_fits_into_80_columns_with_every_word_of_it(
+    haetae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = haetae("generators")
+    assert code == 0
+    assert max(map(len, out.splitlines()[:-3])) <= 80
+    assert "…" not in out
+    told = " ".join(out.split())
+    for maker in installed().values():
+        assert maker.card.key in told
+        assert maker.card.licence in told
+    assert "face, donor_face; any; full, learns first" in told, "simswap"
+    assert "speech, sentence; ta; full" in told, "mms_tts_ta"
 
 
 def test_as_json_it_is_a_list_of_cards_with_their_keys(haetae: Run, plugin: Callable[..., Path]) -> None:
@@ -142,7 +158,7 @@ def test_weights_are_told_with_where_they_are_looked_for_and_whether_they_are_th
     assert "some/model@0123456789ab/model.safetensors (MIT" in out
     assert "not here" in out
     assert str(tmp_path / "weights") in "".join(out.split())
-    (row,) = [line for line in haetae("generators")[1].splitlines() if "│ theirs@7" in line]
+    (row,) = [line for line in haetae("generators")[1].splitlines() if "theirs@7" in line]
     assert "1 file of weights missing" in row
     place = tmp_path / "weights" / "some/model" / revision
     place.mkdir(parents=True)
@@ -151,7 +167,7 @@ def test_weights_are_told_with_where_they_are_looked_for_and_whether_they_are_th
     told = json.loads(out)
     assert [one["found"] for one in told["weights"]] == [True]
     assert told["weights_looked_for_in"] == [str(tmp_path / "weights"), str(tmp_path / "cache")]
-    (row,) = [line for line in haetae("generators")[1].splitlines() if "│ theirs@7" in line]
+    (row,) = [line for line in haetae("generators")[1].splitlines() if "theirs@7" in line]
     assert "missing" not in row
 
 
@@ -179,8 +195,9 @@ def test_a_generator_that_breaks_a_rule_exits_3_and_is_told_which(
     haetae: Run, plugin: Callable[..., Path]
 ) -> None:
     plugin(shift_s=0.5)
-    code, out, _ = haetae("generators", "verify", "theirs@7", "--quick", "--clips", 2)
+    code, out, err = haetae("generators", "verify", "theirs@7", "--quick", "--clips", 2)
     assert code == 3
+    assert err.count("theirs@7: ") > 3, "what it is doing, also where nobody sees it spin"
     assert "BROKEN" in out
     assert "outside every text segment" in " ".join(out.split())
     assert "text is changed where its segments say" in " ".join(out.split())

@@ -16,6 +16,7 @@ import yaml
 
 from haetae.lake import Lake
 from tests.conftest import REPOSITORY, once
+from tests.generators.mean_face import mean_face
 
 PEOPLE = ("ko", "en-SG")
 CLIP_S = 3.2
@@ -34,10 +35,10 @@ QUICK = {
 }
 TWO_AT_A_TIME = {**QUICK, "engine": {"workers": 2}}
 # Some of every family, of whatever is made of pictures, sound and text; one fake of each language by each.
-# All of them are tried in `tests/generators/conformance`.
+# `mean_face` is the one that learns. All of the project's own are tried in `tests/generators/conformance`.
 SOME_GENERATORS = (
-    *("self_blend", "mesh_swap", "viseme_sync", "region_inpaint", "espeak_tts", "world_voice", "word_edit"),
-    *("dubbed", "caption_edit", "subtitle_swap"),
+    *("self_blend", "mesh_swap", "viseme_sync", "mean_face", "espeak_tts", "word_edit", "dubbed"),
+    *("caption_edit", "subtitle_swap"),
 )
 ONE_OF_EACH = {
     **QUICK,
@@ -52,9 +53,9 @@ ONE_OF_EACH = {
 class Haetae:
     """One lake and the command on it."""
 
-    def __init__(self, lake: Path, params: Path) -> None:
+    def __init__(self, lake: Path, params: Path, **env: str) -> None:
         self.lake = lake
-        self._env = {**os.environ, "HAETAE_PARAMS": str(params), "COLUMNS": "200"}
+        self._env = {**os.environ, "HAETAE_PARAMS": str(params), "COLUMNS": "200", **env}
 
     def command(self, *words: object) -> list[str]:
         return [
@@ -89,10 +90,10 @@ class Haetae:
         return {str(p.relative_to(self.lake)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
 
 
-def _command(folder: Path, knobs: dict[str, Any]) -> Callable[[Path], Haetae]:
+def _command(folder: Path, knobs: dict[str, Any], **env: str) -> Callable[[Path], Haetae]:
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(knobs))
-    return lambda lake: Haetae(lake, path)
+    return lambda lake: Haetae(lake, path, **env)
 
 
 @pytest.fixture(scope="session")
@@ -109,8 +110,17 @@ def haetae_in_parallel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pa
 
 @pytest.fixture(scope="session")
 def haetae_with_few_fakes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
-    """The command on a lake, with one worker, some generators, and one fake of each language by each."""
-    return _command(tmp_path_factory.mktemp("params"), ONE_OF_EACH)
+    """The command on a lake, with one worker, some generators, and one fake of each language by each.
+
+    One of them, `mean_face`, is a package of its own, installed where the command and its workers find it.
+    """
+    site = tmp_path_factory.mktemp("site")
+    info = site / "mean_package-1.0.dist-info"
+    info.mkdir()
+    (site / "mean_package.py").write_text(mean_face())
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mean_package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[haetae.generators]\nmean_face = mean_package:MeanFace\n")
+    return _command(tmp_path_factory.mktemp("params"), ONE_OF_EACH, PYTHONPATH=str(site))
 
 
 @pytest.fixture(scope="session")

@@ -36,38 +36,23 @@ def _last_event(lake: Haetae) -> int:
         return int(index.execute("SELECT max(id) FROM event_logs").fetchone()[0])
 
 
-def test_a_new_generator_computes_its_own_partitions_only(
-    calm: Haetae, some_people: Path, tmp_path: Path, haetae: Callable[[Path], Haetae]
-) -> None:
-    grown = copied(calm, tmp_path / "lake", haetae)
-    before, since = grown.files("tables/fakes", "tables/clips", "tables/tracks", "media"), _last_event(grown)
-    grown("run", "--sources", some_people, "--generators", f"{FIRST},caption_edit", "--until", "labels")
-    (batch,) = Lake(grown.lake).partitions("items")
-    assert _materialised(grown, since) == {(a, f"{batch}|caption_edit@1") for a in ("fakes", "labels")}
-    after = grown.files("tables/fakes", "tables/clips", "tables/tracks", "media")
-    assert before.items() <= after.items()
-    assert [name for name in after if name.startswith("tables") and name not in before] == [
-        f"tables/fakes/{batch}~caption_edit@1.parquet"
-    ]
-
-
 def test_a_refresh_brings_a_generator_into_the_data_set_and_computes_nothing_else(
     calm: Haetae, tmp_path: Path, haetae: Callable[[Path], Haetae]
 ) -> None:
     grown = copied(calm, tmp_path / "lake", haetae)
     before, since = grown.files("tables/fakes", "tables/clips", "tables/labels", "media"), _last_event(grown)
-    words = ("refresh", "--generator", "viseme_sync", "--until", "snapshot")
+    words = ("refresh", "--generator", "copy_synthesis", "--until", "snapshot")
     grown(*words)
     (batch,) = Lake(grown.lake).partitions("items")
     (new,) = {row["snapshot_id"] for row in grown.sql("FROM snapshots")} - {
         row["snapshot_id"] for row in calm.sql("FROM snapshots")
     }
-    of_the_batch = {(asset, f"{batch}|viseme_sync@1") for asset in ("fakes", "labels")}
+    of_the_batch = {(asset, f"{batch}|copy_synthesis@1") for asset in ("fakes", "labels")}
     assert _materialised(grown, since) == of_the_batch | {("samples", None), ("snapshot", new)}
     after = grown.files("tables/fakes", "tables/clips", "tables/labels", "media")
     assert before.items() <= after.items()
-    made = grown.sql("SELECT fake_id FROM fakes WHERE generator = 'viseme_sync@1'")
-    kept = grown.sql("SELECT sample_id FROM samples WHERE generator = 'viseme_sync@1'")
+    made = grown.sql("SELECT fake_id FROM fakes WHERE generator = 'copy_synthesis@1'")
+    kept = grown.sql("SELECT sample_id FROM samples WHERE generator = 'copy_synthesis@1'")
     assert made
     assert {row["sample_id"] for row in kept} == {row["fake_id"] for row in made}
     since = _last_event(grown)
@@ -78,17 +63,22 @@ def test_a_refresh_brings_a_generator_into_the_data_set_and_computes_nothing_els
 def test_a_refresh_says_what_it_cannot_work_with(
     calm: Haetae, tmp_path: Path, haetae: Callable[[Path], Haetae]
 ) -> None:
-    empty = haetae(tmp_path / "empty")
-    assert "fill it first" in empty("refresh", "--generator", "self_blend", exits=2).stderr
+    nowhere = haetae(tmp_path / "nowhere")
+    assert "there is no lake" in nowhere("refresh", "--generator", "self_blend", exits=2).stderr
+    assert not nowhere.lake.exists()
     assert "nobody" in calm("refresh", "--generator", "nobody", exits=2).stderr
     assert "ends with one of" in calm("refresh", "--generator", "dubbed", "--until", "clips", exits=2).stderr
 
 
 class Grown(NamedTuple):
-    """A calm lake to which a file of a known person came, and a source that consented to nothing."""
+    """A calm lake to which a file of a known person came, a source that consented to nothing, and a generator.
+
+    before: hash of every file of the lake that was there before; done: what was materialised.
+    """
 
     lake: Haetae
     old_batch: str
+    before: dict[str, str]
     done: set[tuple[str, str | None]]
 
 
@@ -111,18 +101,25 @@ def grown(
     entries = [*yaml.safe_load(some_people.read_text()), silent]
     (folder / "people" / "sources.yaml").write_text(yaml.safe_dump(entries))
     (old,) = Lake(lake.lake).partitions("items")
-    since = _last_event(lake)
+    since, before = _last_event(lake), lake.files("tables/fakes", "tables/clips", "tables/tracks", "media")
     sources = folder / "people" / "sources.yaml"
-    lake("run", "--sources", sources, "--generators", FIRST, "--until", "labels")
-    return Grown(lake, old, _materialised(lake, since))
+    lake("run", "--sources", sources, "--generators", f"{FIRST},caption_edit", "--until", "labels")
+    return Grown(lake, old, before, _materialised(lake, since))
 
 
-def test_new_files_compute_their_own_batch_only(grown: Grown) -> None:
+def test_new_files_and_a_new_generator_compute_their_own_partitions_only(grown: Grown) -> None:
     lake = Lake(grown.lake.lake)
     (new,) = set(lake.partitions("items")) - {grown.old_batch}
-    partitions = {partition for asset, partition in grown.done if asset != "sources"}
-    assert partitions == {new, f"{new}|self_blend@1", f"{new}|espeak_tts@1"}
-    assert {asset for asset, _ in grown.done} >= {"media", "clips", "tracks", "fakes", "labels"}
+    generators = [f"{name}@1" for name in (*FIRST.split(","), "caption_edit")]
+    pairs = [f"{new}|{key}" for key in generators] + [f"{grown.old_batch}|caption_edit@1"]
+    made = {(asset, pair) for asset in ("fakes", "labels") for pair in pairs}
+    assert {one for one in grown.done if one[0] in ("fakes", "labels")} == made
+    assert {pair for asset, pair in grown.done if asset not in ("sources", "fakes", "labels")} == {new}
+    assert {asset for asset, _ in grown.done} >= {"media", "clips", "tracks", "original_labels"}
+    after = grown.lake.files("tables/fakes", "tables/clips", "tables/tracks", "media")
+    assert grown.before.items() <= after.items()
+    tables = {name.split("/")[1] for name in after.keys() - grown.before.keys() if name.startswith("tables")}
+    assert tables == {"fakes", "clips", "tracks"}
     assert {row["source_id"] for row in lake.rows("media", new)} == {"sample-en-SG", "sample-ms"}
     split = {row["split"] for row in lake.rows("groups") if "identity:weiling" in row["keys"]}
     assert len(split) == 1
@@ -136,7 +133,7 @@ def test_a_source_that_may_not_be_used_is_ingested_but_nothing_is_made_of_it(gro
         e for e in yaml.safe_load(grown.lake("ledger", "show", "--json").stdout) if e["kind"] == "synthesis"
     ]
     refused = [e["detail"]["reasons"] for e in told if e["decision"] == "refused"]
-    assert refused == [["consent_missing"]] * 2, "once for each generator"
+    assert refused == [["consent_missing"]] * 3, "once for each generator"
 
 
 def test_a_refresh_leaves_out_a_batch_that_is_not_up_to_date_itself_and_says_so(
@@ -146,14 +143,13 @@ def test_a_refresh_leaves_out_a_batch_that_is_not_up_to_date_itself_and_says_so(
     (new,) = set(Lake(lake.lake).partitions("items")) - {grown.old_batch}
     (lake.lake / "tables" / "groups" / f"{new}.parquet").unlink()
     since = _last_event(lake)
-    said = lake("refresh", "--generator", "caption_edit", "--until", "fakes").stdout
-    assert _materialised(lake, since) == {("fakes", f"{grown.old_batch}|caption_edit@1")}
+    said = lake("refresh", "--generator", "copy_synthesis", "--until", "fakes").stdout
+    assert _materialised(lake, since) == {("fakes", f"{grown.old_batch}|copy_synthesis@1")}
     assert f"left out: batch {new}" in " ".join(said.split())
 
 
 MOMENTS = {
     "fakes": "journal/fakes~*.jsonl",
-    "snapshot": "journal/snapshot~*.jsonl",
     "candidate": "models/.training-*",
 }
 
@@ -300,4 +296,5 @@ def test_two_commands_on_one_lake_do_not_mix(calm: Haetae, some_people: Path) ->
     with (calm.lake / "run.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         said = calm("run", "--sources", some_people, exits=2).stderr
-    assert "another `haetae run`" in said
+    assert "another `haetae" in said
+    assert "wait for it to end" in said

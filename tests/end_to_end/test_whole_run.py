@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.end_to_end.conftest import SOME_GENERATORS, Haetae
+from haetae.lake import Lake
+from tests.end_to_end.conftest import ONE_OF_EACH, SOME_GENERATORS, Haetae
 
 pytestmark = pytest.mark.slow
 
@@ -160,6 +161,29 @@ def test_a_second_run_rewrites_nothing(done: Haetae, sample: Path) -> None:
     assert done.files("tables", "media", "snapshots", "report", "models") == before
 
 
+def test_who_learns_is_taught_once_on_the_train_split_and_its_fakes_trace_to_their_teachers(
+    done: Haetae,
+) -> None:
+    (lesson,) = done.sql("FROM lessons")
+    train = {row["clip_id"] for row in done.sql("SELECT clip_id FROM groups WHERE split = 'train'")}
+    assert lesson["clips"]
+    assert set(lesson["clips"]) <= train
+    assert lesson["effort"] == ONE_OF_EACH["generate"]["learn"]["effort"]
+    fakes = done.sql("SELECT fake_id, lesson_id FROM fakes WHERE generator = 'mean_face@1'")
+    assert {row["lesson_id"] for row in fakes} == {lesson["lesson_id"]}
+    found = json.loads(done("trace", fakes[0]["fake_id"], "--json").stdout)
+    parents = {edge["parent"] for edge in found["edges"] if edge["child"] == lesson["lesson_id"]}
+    assert set(lesson["clips"]) < parents
+    assert {"id": lesson["lesson_id"], "type": "lesson"} in found["nodes"]
+
+    digest = Lake(done.lake).digest("lessons", "mean_face@1")
+    said = done("generators", "learn", "mean_face", "--again").stdout
+    assert f"{lesson['n_faces']} faces of {lesson['n_people']} people" in said
+    assert "distance: " in said
+    assert Lake(done.lake).digest("lessons", "mean_face@1") == digest, "the same lesson has the same content"
+    assert "does not learn" in done("generators", "learn", "self_blend", exits=2).stderr
+
+
 def test_detect_keeps_its_contract_on_a_fake_of_the_lake(done: Haetae) -> None:
     (fake,) = done.sql(
         "SELECT f.blob_id FROM fakes f JOIN clips c USING (clip_id) "
@@ -167,7 +191,10 @@ def test_detect_keeps_its_contract_on_a_fake_of_the_lake(done: Haetae) -> None:
     )
     file = done.lake / "media" / fake["blob_id"][:2] / fake["blob_id"]
     found = json.loads(done("detect", file, "--json").stdout)
-    assert set(found) == {"verdict", "score", "modalities", "tracks", "segments", "captions"}
+    assert set(found) >= {"verdict", "score", "modalities", "tracks", "segments", "captions"}
+    assert (found["verdict"] == "fake") == (found["score"] >= found["threshold"])
+    assert "trained on" in found["caveat"]
+    assert found["marks"]["fake_id"] is None, "masters carry no mark"
     assert found["verdict"] in ("real", "fake")
     assert 0 <= found["score"] <= 1
     assert set(found["modalities"]) == {"video", "audio", "sync", "text"}

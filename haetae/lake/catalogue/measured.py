@@ -42,12 +42,11 @@ CLIPS = Table(
     derived=(
         (
             c("n_tracks", I64, "faces followed through the clip"),
-            "(SELECT count(*) FROM _tracks t WHERE t.clip_id = self.clip_id)",
+            "(SELECT count(*) FROM tracks t WHERE t.clip_id = self.clip_id)",
         ),
         (
             c("speech_s", F64, "seconds of speech found in the clip"),
-            "(SELECT coalesce(sum(u.end_s - u.start_s), 0) FROM _utterances u "
-            "WHERE u.clip_id = self.clip_id)",
+            "(SELECT coalesce(sum(u.end_s - u.start_s), 0) FROM utterances u WHERE u.clip_id = self.clip_id)",
         ),
     ),
 )

@@ -115,7 +115,7 @@ def test_some_refused_and_some_exported_is_fine_and_a_failure_is_not(
         (("--where", "true"), "where to?"),
         (("--out", "x"), "which?"),
         (("--out", "x", "fake-0000"), "no such fake: fake-0000"),
-        (("--out", "x", "--generator", "nobody"), "no fake is chosen"),
+        (("--out", "x", "--generator", "espeak_tts", "--where", "false"), "no fake is chosen"),
         (("--out", "x", "--where", "no such column"), "the query failed"),
     ],
 )
@@ -124,6 +124,67 @@ def test_bad_usage_is_told(haetae: Run, tmp_path: Path, monkeypatch, words, faul
     code, _, err = haetae("export", *words)
     assert code == 2 and fault in err
     assert not (tmp_path / "x").exists()
+
+
+def test_an_unknown_generator_is_named_as_such_with_those_that_there_are(haetae: Run, tmp_path: Path) -> None:
+    for words in (("export", "--out", tmp_path / "x"), ("gallery",)):
+        code, _, err = haetae(*words, "--generator", "nope")
+        assert code == 2 and "no generator nope is in this lake's fakes" in err, words
+        assert "espeak_tts@1 (2)" in err, words
+    assert not (tmp_path / "x").exists()
+    code, _, err = haetae("gallery", "--generator", "espeak_tts", "--language", "ko")
+    assert code == 2 and "no fake of generator espeak_tts and language ko" in err
+
+
+def test_changed_subtitles_are_exported_as_cues_that_can_be_read_in_time(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    rows = [dict(row) for row in lake.rows("fakes")]
+    times = [(0.1, 0.4), (0.4, 0.7), (1.4, 1.8)]
+    words = [
+        {"word": w, "start_s": a, "end_s": b, "score": 1.0}
+        for w, (a, b) in zip(["봄꽃", "축제가", "목요일에"], times, strict=True)
+    ]
+    rows[0] |= {"modalities": ["text"], "family": "text", "text": "봄꽃 축제가 목요일에", "words": words}
+    lake.write("fakes", "b1~g@1", rows, LINEAGE)
+    code, told, _ = haetae("export", "--out", tmp_path / "r", rows[0]["fake_id"], "--json")
+    assert code == 0
+    shown = Path(told["written"][0]["subtitles"])
+    assert shown.read_text(encoding="utf-8") == (
+        "1\n00:00:00,100 --> 00:00:00,700\n봄꽃 축제가\n\n2\n00:00:01,400 --> 00:00:01,800\n목요일에\n"
+    )
+    shown.write_text("1\n00:00:00,100 --> 00:00:00,700\n봄꽃\n", encoding="utf-8")
+    _, report, _ = haetae("verify", f"{told['written'][0]['file']}.json", "--json")
+    assert report["changed"] == ["subtitles"]
+    _, said, _ = haetae("verify", told["written"][0]["file"])
+    assert "its subtitles are not what was exported with it; the file itself is as it was exported" in said
+
+
+@pytest.mark.parametrize("columns", [40, 80, 240])
+def test_digests_and_ids_stay_whole_in_a_narrow_terminal(
+    haetae: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    _, told, _ = haetae("export", "--out", tmp_path / "release", ids("fake"), "--json")
+    file = told["written"][0]["file"]
+    _, report, _ = haetae("verify", file, "--json")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, said, _ = haetae("verify", file)
+    made = report["manifest"]["fake"]
+    for value in (*made.values(), report["mark"]):
+        assert value in said, value
+    longest = max(len(line) for line in said.splitlines())
+    assert columns == 40 or longest <= columns
+    assert said.count(made["media_sha256"]) == 1 and said.count(made["clip_id"]) == 1
+
+
+def test_a_broken_sidecar_does_not_make_the_file_a_changed_one(haetae: Run, tmp_path: Path) -> None:
+    _, told, _ = haetae("export", "--out", tmp_path / "release", ids("fake"), "--json")
+    file = told["written"][0]["file"]
+    Path(f"{file}.json").write_text("{")
+    code, said, _ = haetae("verify", file)
+    first = said.splitlines()[0]
+    assert code == 0 and "its sidecar is not what was exported with it" in first
+    assert "the file itself is as it was exported" in first and "file was changed" not in said
 
 
 def test_a_folder_that_cannot_hold_an_export_is_told_and_the_store_stays_as_it_is(

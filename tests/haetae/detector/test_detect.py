@@ -13,9 +13,20 @@ import pytest
 import synthetic
 from numpy.typing import NDArray
 
-from haetae.detector.detect import Segment, TrackFinding, _segments, _track, captions, inspect_file, merged
+from haetae.detector.detect import (
+    Detection,
+    Segment,
+    _joined,
+    _segments,
+    _track,
+    check_file,
+    inspect_file,
+    merged,
+)
 from haetae.detector.predict import Detector, Evidence, Scores
+from haetae.detector.saying import captions
 from haetae.detector.train import Trained
+from haetae.engine import Progress
 from haetae.errors import UsageError
 from haetae.media.encode import write_video, write_wav
 from haetae.voice.espeak import speak
@@ -112,12 +123,38 @@ def test_captions_tell_the_strongest_evidence_in_four_languages(
     modalities: tuple[str, ...], scores: Scores, mouth_only: bool, said: str
 ) -> None:
     segments = [Segment(m, 1.0, 2.5, 0.9) for m in modalities]
-    tracks = [TrackFinding("t", 0.9, (1,), ((0, 0, 1, 1),), mouth_only)]
-    found = captions("fake" if modalities else "real", scores, segments, tracks)
+    found = captions("fake" if modalities else "real", scores, segments, mouth_only=mouth_only)
     assert set(found) == {"ko", "en", "ms", "ta"} and len(set(found.values())) == 4
     assert said.lower() in found["en"].lower()
     if modalities:
         assert all("1.0" in text and "2.5" in text for text in found.values())
+
+
+def test_a_sentence_claims_no_more_than_the_scores_and_names_no_picture_that_is_not_there() -> None:
+    """Fake only by all scores together: what was changed is not known, and nothing is called untouched."""
+    weak = Scores(0.54, 0.243, 0.236, 0.212)
+    found = captions("fake", weak, [Segment("video", 0.0, 3.2, 0.25)])
+    assert "together" in found["en"] and "0.0 and 3.2" in found["en"]
+    assert not any(word in found["en"] for word in ("untouched", "was changed", "lip"))
+    heard = Scores(0.9, None, 0.9, None)
+    spoken = captions("fake", heard, [Segment("audio", 1.0, 2.5, 0.9)])
+    assert spoken["en"] == "The voice was changed (synthetic speech) between 1.0 and 2.5 seconds."
+    for said in (found, spoken):
+        assert set(said) == {"ko", "en", "ms", "ta"} and len(set(said.values())) == 4
+        assert not any("{" in text for text in said.values())
+
+
+def test_a_clip_that_is_fake_by_one_modality_speaks_louder_than_faint_signs_in_another() -> None:
+    """Segments and sentence of a file are of the clips whose evidence is clear, where there are such."""
+    by_sum = Detection("fake", Scores(0.8, 0.45, 0.45, 0.4), segments=(Segment("video", 0.0, 1.0, 0.45),))
+    by_voice = Detection("fake", Scores(0.7, 0.2, 0.62, 0.1), segments=(Segment("audio", 0.5, 1.5, 0.7),))
+    real = Detection("real", Scores(0.1, 0.1, 0.0, 0.0))
+    found = _joined([(0.0, by_sum), (4.0, real), (8.0, by_voice)], "f.mp4")
+    assert (found.verdict, found.scores.score) == ("fake", 0.8)
+    assert [(s.modality, s.start_s, s.end_s) for s in found.segments] == [("audio", 8.5, 9.5)]
+    assert "voice was changed" in found.captions["en"] and "8.5 and 9.5" in found.captions["en"]
+    faint = _joined([(0.0, by_sum), (4.0, real)], "f.mp4")
+    assert [s.modality for s in faint.segments] == ["video"] and "together" in faint.captions["en"]
 
 
 def test_a_talking_portrait_gives_the_whole_contract(
@@ -134,7 +171,8 @@ def test_a_talking_portrait_gives_the_whole_contract(
     )
     found = inspect_file(suspicious, tmp_path / "talk.mp4").to_json()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert list(found) == ["verdict", "score", "modalities", "tracks", "segments", "captions"]
+    assert list(found) == ["verdict", "score", "threshold", "modalities", "tracks", "segments", "captions"]
+    assert found["threshold"] == 0.0
     assert found["verdict"] == "fake" and 0 <= found["score"] <= 1
     assert (
         list(found["modalities"]) == ["video", "audio", "sync", "text"]
@@ -152,9 +190,12 @@ def test_a_talking_portrait_gives_the_whole_contract(
     assert trusting["score"] == found["score"], "the same file has the same score"
 
 
-def test_sound_alone_is_judged_as_sound(detector: Detector, tmp_path: Path) -> None:
+def test_sound_alone_is_judged_as_sound_and_progress_is_told(detector: Detector, tmp_path: Path) -> None:
     write_wav(tmp_path / "a.wav", speak("Selamat pagi semua, apa khabar hari ini?", "ms").audio)
-    found = inspect_file(detector, tmp_path / "a.wav").to_json()
+    moments: list[Progress] = []
+    found = inspect_file(detector, tmp_path / "a.wav", on_progress=moments.append).to_json()
+    told = [(one.stage, one.done, one.total) for one in moments]
+    assert told == [("cut", 0, 1), ("cut", 1, 1), ("look", 0, 1), ("look", 1, 1)]
     assert found["modalities"]["video"] is None and found["modalities"]["sync"] is None
     assert found["tracks"] == [] and found["score"] == pytest.approx(found["modalities"]["audio"])
 
@@ -166,3 +207,10 @@ def test_what_is_no_media_is_bad_usage_with_the_reason(
     (tmp_path / "broken.mp4").write_bytes(content)
     with pytest.raises(UsageError, match=r"broken\.mp4 cannot be judged: [a-z_]+"):
         inspect_file(detector, tmp_path / "broken.mp4")
+
+
+def test_a_folder_is_told_as_one_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is a folder, and one file is judged at a time; .*for file in "):
+        check_file(tmp_path)
+    with pytest.raises(UsageError, match="no such file"):
+        check_file(tmp_path / "none.mp4")

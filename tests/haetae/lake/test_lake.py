@@ -184,6 +184,11 @@ def test_every_table_can_be_queried_before_anything_is_written(tmp_path: Path) -
         assert found.column_names == [c.name for c in table.columns] + [c.name for c, _ in table.derived]
 
 
+def test_show_tables_tells_of_the_tables_of_the_catalogue_and_no_others(tmp_path: Path) -> None:
+    told = Lake(tmp_path).sql("SHOW TABLES")["name"].to_pylist()
+    assert sorted(told) == sorted([*TABLES, "current_labels"])
+
+
 def test_every_column_is_documented_in_the_file_itself(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     lake.write("cues", "b1", [cue()], WHO)

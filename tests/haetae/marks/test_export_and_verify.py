@@ -17,7 +17,15 @@ from haetae.errors import GateClosed, Rejected, UsageError
 from haetae.marks import verify as verifying
 from haetae.marks.beside import read_sidecar
 from haetae.marks.credentials import Credentials, development_credentials
-from haetae.marks.export import Exported, Parts, export, finished, masks_of, sidecar_of
+from haetae.marks.export import (
+    Exported,
+    Parts,
+    export,
+    finished,
+    masks_of,
+    sidecar_of,
+)
+from haetae.marks.headline import headline
 from haetae.marks.signing import FAKE_ASSERTION
 from haetae.marks.stated import read_stated
 from haetae.marks.verify import verify
@@ -131,6 +139,7 @@ def test_one_changed_byte_is_detected(copy, where):
     assert any(one.startswith("sidecar_differs") for one in report.disagreements)
     assert report.fake_id is None
     assert report.manifest["state"] not in ("valid", "trusted")
+    assert report.changed == ("file",) and "the file was changed since" in report.headline
 
 
 def test_the_watermarks_outlive_a_platform_that_strips_the_manifest(copy, tmp_path):
@@ -149,6 +158,7 @@ def test_the_watermarks_outlive_a_platform_that_strips_the_manifest(copy, tmp_pa
     report = verify(recode(copy, tmp_path / "reposted.mp4", *options))
     assert (report.conclusion, report.mark, report.manifest, report.fake_id) == ("marked", MARK, None, None)
     assert report.intact is False and report.notes[0].startswith("manifest_missing")
+    assert report.changed == ("file",) and "the file was changed since" in report.headline
     assert report.video.mark == report.audio.mark == MARK
 
 
@@ -163,6 +173,7 @@ def test_a_manifest_moved_to_another_fake_is_found_out(films, credentials, tmp_p
     report = verify(out)
     assert report.conclusion == "disagrees"
     assert any(one.startswith("sidecar_names_another") for one in report.disagreements)
+    assert report.changed == ("sidecar",), "the manifest of the file holds"
 
 
 def test_a_signature_of_strangers_is_valid_but_not_trusted(exported, tmp_path):
@@ -170,6 +181,99 @@ def test_a_signature_of_strangers_is_valid_but_not_trusted(exported, tmp_path):
     report = verify(exported.path, anchors_pem=stranger.anchors_pem)
     assert (report.manifest["state"], report.fake_id, report.intact) == ("valid", None, False)
     assert [one.split(":")[0] for one in report.disagreements] == ["manifest_untrusted", "sidecar_untrusted"]
+    assert report.changed == () and report.headline == "disagrees, signed by somebody who is not trusted here"
+
+
+def test_a_changed_sidecar_is_told_apart_from_a_changed_file(copy, credentials):
+    """The headline names what was changed, and says of the file only what is true of it."""
+    sidecar, content = sidecar_of(copy), sidecar_of(copy).read_text()
+    for broken, word in (
+        (content.replace("mesh_swap", "mash_swap"), "sidecar_changed"),
+        ("{", "sidecar_unreadable"),
+    ):
+        sidecar.write_text(broken)
+        report = verify(copy, anchors_pem=credentials.anchors_pem)
+        assert [one.split(":")[0] for one in report.disagreements] == [word]
+        assert report.changed == ("sidecar",) and report.intact is False
+        assert report.headline == (
+            "disagrees, its sidecar is not what was exported with it; the file itself is as it was exported"
+        )
+    sidecar.write_text(content)
+    masks_of(copy).write_bytes(b"other")
+    report = verify(copy)
+    assert report.changed == ("masks",) and "its masks are not what was exported" in report.headline
+
+
+def test_what_is_wrong_with_several_is_said_of_each(films, tmp_path):
+    """A picture that nothing marks beside a sidecar that is none of ours, and words for more than one part."""
+    shutil.copy(films["fake.png"], tmp_path / "p.png")
+    sidecar_of(tmp_path / "p.png").write_text("{}")
+    report = verify(tmp_path / "p.png")
+    assert report.changed == ("sidecar",) and "the file itself carries no mark" in report.headline
+    said = headline("disagrees", False, ("file", "sidecar", "subtitles"), ["manifest_invalid: x"], None)
+    assert (
+        said
+        == "disagrees, the file was changed since it was exported, and so were its sidecar and its subtitles"
+    )
+    assert headline("disagrees", False, (), ["watermark_missing: audio"], None).endswith(
+        "contradict each other"
+    )
+
+
+def test_a_sidecar_or_masks_lead_to_the_file_that_they_lie_beside(copy):
+    for beside in (sidecar_of(copy), masks_of(copy)):
+        report = verify(beside)
+        assert (report.file, report.conclusion) == (copy.name, "marked")
+        assert report.notes == (f"read: {copy.name}, beside which {beside.name} lies",)
+    copy.unlink()
+    with pytest.raises(
+        Rejected, match=r"release\.mp4\.json tells of release\.mp4, which does not lie beside it"
+    ):
+        verify(sidecar_of(copy))
+
+
+SHOWN = "1\n00:00:00,320 --> 00:00:02,000\nதமிழ் <i> & 말하지 않았다\n"
+
+
+@pytest.fixture
+def subtitled(films, credentials, tmp_path) -> Exported:
+    """A voice whose subtitles were changed."""
+    row = fake_row(modalities=["text"], masks_blob=None, text="x", duration_s=3.0, n_frames=0)
+    return export(
+        Parts(films["fake.wav"], subtitles=SHOWN), row, tmp_path / "s.wav", verdict=ALLOWED, card_digest="d",
+        credentials=credentials,
+    )  # fmt: skip
+
+
+def test_changed_subtitles_lie_beside_the_clip_named_and_labelled_in_its_sidecar(subtitled):
+    assert subtitled.subtitles == subtitled.path.with_suffix(".srt")
+    assert subtitled.subtitles.read_bytes() == SHOWN.encode()
+    told = json.loads(subtitled.sidecar.read_text())["subtitles"]
+    assert told == {
+        "file": "s.srt", "sha256": file_sha256(subtitled.subtitles), "synthetic": True,
+        "source_type": "compositeWithTrainedAlgorithmicMedia",
+    }  # fmt: skip
+    made = read_manifest(subtitled.path).assertions[FAKE_ASSERTION]
+    assert made["subtitles_sha256"] == told["sha256"]
+    assert verify(subtitled.path).intact is True
+    assert finished(subtitled.path, FAKE_ID, "d", SHOWN)
+    assert not finished(subtitled.path, FAKE_ID, "d", SHOWN + "\n")
+
+
+def test_one_changed_letter_of_the_subtitles_is_noticed_by_clip_sidecar_and_subtitles(subtitled):
+    subtitled.subtitles.write_bytes(SHOWN.replace("않", "안").encode())
+    assert not finished(subtitled.path, FAKE_ID, "d", SHOWN)
+    for path in (subtitled.path, subtitled.sidecar, subtitled.subtitles):
+        report = verify(path)
+        assert (report.file, report.intact, report.changed) == ("s.wav", False, ("subtitles",))
+        assert report.disagreements == ("subtitles_differ: s.srt is not as it was exported",)
+    subtitled.sidecar.unlink()
+    report = verify(subtitled.path)
+    assert report.changed == ("subtitles",), "the manifest in the clip knows their digest too"
+    subtitled.subtitles.unlink()
+    report = verify(subtitled.path)
+    assert (report.conclusion, report.intact) == ("marked", True)
+    assert [one.split(":")[0] for one in report.notes] == ["subtitles_missing"]
 
 
 def test_two_exports_differ_only_in_their_signature(films, exported, credentials, tmp_path):
@@ -247,6 +351,10 @@ def test_an_unmarked_file_and_one_that_is_no_media_are_told_as_such(films, tmp_p
     for path in (tmp_path / "x.mp4", tmp_path / "none.mp4", tmp_path):
         with pytest.raises(Rejected, match="unreadable"):
             verify(path)
+    (tmp_path / "notes.txt").write_text("nothing to look at")
+    with pytest.raises(Rejected) as told:
+        verify(tmp_path / "notes.txt")
+    assert str(told.value).count("Invalid data") == 1 and str(told.value).count("notes.txt") == 1
 
 
 def test_a_file_beyond_the_limits_is_refused_before_it_is_read(films, tmp_path, monkeypatch):

@@ -38,8 +38,13 @@ def run(lake: Lake, out: Path, rows: list[Any] | None = None, **more: Any) -> An
     given: dict[str, Any] = {"gate": gate(lake), "engine": InlineEngine(), "signing": Signing()} | more
     asked = lake.rows("fakes") if rows is None else rows
     return export_many(
-        lake, asked, out, given["engine"], given["gate"], given["signing"], crf=18, timeout_s=60,
+        lake, asked, out, given["engine"], given["gate"], given["signing"], cues_of=cues, crf=18, timeout_s=60,
     )  # fmt: skip
+
+
+def cues(words: Any) -> list[tuple[float, float, str]]:
+    """One cue of all words."""
+    return [(words[0]["start_s"], words[-1]["end_s"], " ".join(one["word"] for one in words))]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,22 @@ def test_a_stopped_export_goes_on_and_makes_only_what_is_not_whole(lake, tmp_pat
     assert kept.stat().st_mtime_ns == before
     Path(first.written[0]["sidecar"]).unlink()
     assert [one["file"] for one in run(lake, out).written] == [str(kept)]
+
+
+def test_changed_subtitles_leave_with_the_clip_and_an_export_without_them_is_not_whole(lake, tmp_path):
+    words = [{"word": "apa", "start_s": 0.2, "end_s": 0.5}, {"word": "kabar", "start_s": 0.5, "end_s": 1.25}]
+    (row, _) = lake.rows("fakes")
+    row = {**row, "modalities": ["text"], "family": "text", "text": "apa kabar", "words": words}
+    out = tmp_path / "release"
+    (written,) = run(lake, out, [row]).written
+    shown = Path(written["subtitles"])
+    assert shown == Path(written["file"]).with_suffix(".srt")
+    assert shown.read_text(encoding="utf-8") == "1\n00:00:00,200 --> 00:00:01,250\napa kabar\n"
+    assert [one["subtitles"] for one in run(lake, out, [row]).unchanged] == [str(shown)]
+    shown.write_text("1\n00:00:00,200 --> 00:00:01,250\napa khabar\n", encoding="utf-8")
+    assert verify(Path(written["file"])).changed == ("subtitles",)
+    (again,) = run(lake, out, [row]).written
+    assert verify(Path(again["file"])).intact is True
 
 
 def test_a_mark_resolves_to_the_fake_and_the_ledger_knows_its_bytes(lake, tmp_path):

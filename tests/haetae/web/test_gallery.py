@@ -194,7 +194,7 @@ def test_boxes_are_drawn_in_their_frames() -> None:
     assert box_paths([region], 3) == ["", "M1 2H11V22H1Z", ""]
 
 
-def test_the_command_says_where_the_page_is_and_what_is_on_it(gallery_lake: Lake) -> None:
+def test_the_command_says_where_the_page_is_and_what_is_on_it(gallery_lake: Lake, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["--lake", str(gallery_lake.root), "gallery", "--n", "9", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
@@ -204,6 +204,11 @@ def test_the_command_says_where_the_page_is_and_what_is_on_it(gallery_lake: Lake
     assert swap["segments"] == {"video": [[0.4, 1.8]]}
     assert swap["quality"]["flicker"] == 9.5
     assert swap["left_out"] == "missed_max_flicker"
+    knobs = tmp_path / "params.yaml"
+    knobs.write_text("quality: {fakes: {max_flicker: 9}}")
+    strict = ["--lake", str(gallery_lake.root), "--params", str(knobs), "gallery", "--n", "9"]
+    said = CliRunner().invoke(app, strict).stderr
+    assert "4 of 4 fakes, 1 missing a threshold of quality.fakes (max_flicker ×1)" in said
 
 
 def drawn(kind: str) -> NDArray[np.bool_]:

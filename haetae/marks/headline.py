@@ -1,0 +1,70 @@
+"""What the findings on a file come to: which of what left together was changed since, in a few words.
+
+The findings themselves, `word: detail`, are made in `verify`, `stated` and `beside`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from haetae.marks.stated import Stated
+
+PARTS = ("file", "sidecar", "masks", "subtitles")
+_NAMES = {"sidecar": "its sidecar", "masks": "its masks", "subtitles": "its subtitles"}
+_PART_OF = {
+    "differs_from_export": "file",
+    "manifest_names_another": "file",
+    "sidecar_changed": "sidecar",
+    "sidecar_unreadable": "sidecar",
+    "masks_differ": "masks",
+    "subtitles_differ": "subtitles",
+}
+_STRANGER = ("manifest_untrusted", "sidecar_untrusted")
+
+
+def parts_changed(
+    wrong: Sequence[str], stated: Stated | None, *, rewritten: bool, known: bool
+) -> tuple[str, ...]:
+    """Which of `PARTS` are not as they were exported, as far as the findings tell.
+
+    rewritten: watermarks, but no manifest; known: the lake's ledger has these very bytes as an export.
+    """
+    words = {one.partition(":")[0] for one in wrong}
+    found = {_PART_OF[word] for word in words if word in _PART_OF}
+    holds = _is_as_signed(stated)
+    if rewritten or (stated is not None and not holds):
+        found.add("file")
+    if "sidecar_differs" in words and "sidecar_changed" not in words:
+        # It is about other bytes: those of another fake, or of another export, or the file's before a change.
+        found.add("sidecar" if known or (holds and "sidecar_names_another" in words) else "file")
+    return tuple(part for part in PARTS if part in found)
+
+
+def headline(
+    conclusion: str, intact: bool | None, changed: Sequence[str], wrong: Sequence[str], stated: Stated | None
+) -> str:
+    """The conclusion, and what follows it: that all is as exported, or what is not."""
+    if conclusion == "unmarked":
+        return conclusion
+    if intact:
+        return f"{conclusion}, every byte as it was exported"
+    beside = " and ".join(_NAMES[part] for part in changed if part in _NAMES)
+    if "file" in changed:
+        also = f", and so {'were' if _many(beside) else 'was'} {beside}" if beside else ""
+        return f"{conclusion}, the file was changed since it was exported{also}"
+    if any(one.startswith(_STRANGER) for one in wrong):
+        return f"{conclusion}, signed by somebody who is not trusted here"
+    if beside:
+        verb = "are" if _many(beside) else "is"
+        ours = stated is not None and stated.fake_id is not None
+        itself = "the file itself is as it was exported" if ours else "the file itself carries no mark"
+        return f"{conclusion}, {beside} {verb} not what was exported with it; {itself}"
+    return f"{conclusion}, its marks contradict each other"
+
+
+def _is_as_signed(stated: Stated | None) -> bool:
+    return stated is not None and stated.summary["state"] in ("valid", "trusted")
+
+
+def _many(beside: str) -> bool:
+    return " and " in beside or beside.endswith("s")

@@ -1,0 +1,45 @@
+"""What `haetae trace` tells a person: what a thing was made from, what it became, and every source of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from dagster_project.cli import main
+from haetae.lake import Lake
+from tests.assets.test_links import WHO, filled
+
+FAKE = "fake-1"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A fake of a target and a donor of two sources, in fifteen snapshots."""
+    made = Lake(tmp_path / "lake")
+    sources = [
+        filled("sources", source_id=one, purposes=[], identities=[]) for one in ("of-target", "of-donor")
+    ]
+    made.write("sources", None, sources, WHO)
+    edges = [("of-target", "clip-t", "cut_from"), ("of-donor", "clip-d", "cut_from")]
+    edges += [("clip-t", FAKE, "target_of"), ("clip-d", FAKE, "donor_of")]
+    edges += [(FAKE, f"s-{n:02}", "frozen_in") for n in range(15)]
+    made.write("fakes", "b~g@1", [], WHO, edges)
+    return made
+
+
+def test_a_trace_names_target_donor_sources_and_what_came_of_it(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["haetae", "--lake", str(lake.root), "trace", FAKE])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    out = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "sources: of-donor, of-target" in out
+    above = out[out.index("made from:") + 1 : out.index("became:")]
+    assert {"target_of clip clip-t", "donor_of clip clip-d"} <= set(above)
+    below = out[out.index("became:") + 1 :]
+    assert below[0] == "frozen_in snapshot s-00"
+    assert below[-1] == "… 3 more; --json prints all"
