@@ -13,6 +13,8 @@ from generators.conformance.clips import CLIPS_VARIABLE, _folder
 TINY = Size("tiny", 1.4, 160, 192, long_clips=False, limit_s=6.0, effort=0.01)
 """Smaller and shorter than what a plug-in's tests take."""
 TINY_ONCE = replace(TINY, two_processes=False)
+SPOKEN = replace(TINY_ONCE, name="spoken", clip_s=3.2, height_px=128, limit_s=60.0)
+"""Long enough for a sentence, of which words can be exchanged."""
 
 
 @pytest.fixture(scope="module")

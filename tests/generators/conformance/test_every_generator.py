@@ -18,14 +18,12 @@ from generators.registry import GROUP
 from generators.text.llm_rewrite import _TASK
 from haetae.locales import load
 from tests.conftest import REPOSITORY
-from tests.generators.conformance.conftest import TINY_ONCE
+from tests.generators.conformance.conftest import SPOKEN, TINY_ONCE
 from tests.generators.conformance.tiny_checkpoints import write
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_clips")]
 
 SIZE = replace(TINY_ONCE, limit_s=60.0)
-SPOKEN = replace(SIZE, name="spoken", clip_s=3.2, height_px=128)
-"""Long enough for a sentence, of which words can be exchanged."""
 SIZES = dict.fromkeys(("caption_edit", "word_edit", "dubbed_word"), SPOKEN)
 """Who is asked on longer clips: in the short ones a word or two are said, and none of them can be exchanged."""
 DRAWN = (

@@ -14,13 +14,13 @@ from typing import get_args
 
 import pytest
 
-from generators.conformance import QUICK, check
+from generators.conformance import check
 from generators.protocol import Family, Generator
 from generators.registry import find
 from generators.scaffold import write_package
 from haetae.errors import UsageError
 from tests.conftest import REPOSITORY
-from tests.generators.conformance.conftest import TINY
+from tests.generators.conformance.conftest import SPOKEN, TINY
 
 pytestmark = pytest.mark.usefixtures("shared_clips")
 FAMILIES = get_args(Family)
@@ -51,7 +51,7 @@ def test_a_scaffolded_generator_keeps_every_rule(
 ) -> None:
     maker = scaffolded(family, f"quick_{family}")
     assert maker.card.family == family
-    report = check(maker, size=QUICK if family in TALKS else TINY, clips=2)
+    report = check(maker, size=SPOKEN if family in TALKS else TINY, clips=2)
     report.raise_if_broken()
     assert report.finding("languages").cases >= 2
     assert report.finding("refusals").cases >= 2
