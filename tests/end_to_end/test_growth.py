@@ -141,10 +141,12 @@ def test_a_refresh_leaves_out_a_batch_that_is_not_up_to_date_itself_and_says_so(
 ) -> None:
     lake = copied(grown.lake, tmp_path / "lake", haetae)
     (new,) = set(Lake(lake.lake).partitions("items")) - {grown.old_batch}
-    (lake.lake / "tables" / "groups" / f"{new}.parquet").unlink()
+    for name in (f"groups/{new}", f"fakes/{new}~espeak_tts@1", f"fakes/{grown.old_batch}~caption_edit@1"):
+        (lake.lake / "tables" / f"{name}.parquet").unlink()
     since = _last_event(lake)
-    said = lake("refresh", "--generator", "copy_synthesis", "--until", "fakes").stdout
-    assert _materialised(lake, since) == {("fakes", f"{grown.old_batch}|copy_synthesis@1")}
+    words = ("refresh", "--generator", "espeak_tts", "--generator", "caption_edit", "--until", "fakes")
+    said = lake(*words).stdout
+    assert _materialised(lake, since) == {("fakes", f"{grown.old_batch}|caption_edit@1")}
     assert f"left out: batch {new}" in " ".join(said.split())
 
 
@@ -172,10 +174,11 @@ def words(some_people: Path) -> tuple[object, ...]:
 def stopped(
     words: tuple[object, ...],
     tmp_path_factory: pytest.TempPathFactory,
+    haetae: Callable[[Path], Haetae],
     haetae_in_parallel: Callable[[Path], Haetae],
 ) -> Stopped:
     lake = haetae_in_parallel(tmp_path_factory.mktemp("stopped") / "lake")
-    assert _kill_at(lake, words, "journal/media~*.jsonl")
+    assert _kill_at(haetae(lake.lake), words, "journal/media~*.jsonl")
     log = lake.lake.parent / "lake.log"
     known = log.stat().st_size
     process = lake.start(*words)
