@@ -4,6 +4,7 @@ How it learns is told by the generator; which clips may teach it, by the policy 
 """
 
 import datetime as dt
+import json
 import time
 from collections.abc import Mapping
 
@@ -12,6 +13,7 @@ import dagster as dg
 from assets.gate import Gate, by_clip
 from assets.partitions import generator as generator_partitions
 from assets.partitions import when_a_parent_has_news
+from assets.previews import lesson_preview
 from assets.recipes import RECIPES, taught_with
 from assets.stage import OWNERS, Stage
 from generators.devices import device_for
@@ -55,8 +57,9 @@ def lessons(
     row, failed = _taught(lake, params, generator, engine)
     if row is None:
         return stage.commit([], failed=failed)
-    told = {name: row[name] for name in ("n_faces", "n_people", "effort", "taught_s", "metrics")}
-    return stage.commit([row], _edges(row), failed, told)
+    told = {name: row[name] for name in ("n_faces", "n_people", "effort", "taught_s")}
+    told |= json.loads(row["metrics"])
+    return stage.commit([row], _edges(row), failed, told, lesson_preview(json.loads(row["curve"])))
 
 
 def known_lesson(lake: Lake, params: Params, card: Card) -> Row | None:

@@ -1,11 +1,12 @@
-"""The pictures that assets show in the graph's page: frames of clips, followed faces, fakes beside their twins.
+"""The pictures that assets show in the graph's page: frames of clips, followed faces, fakes beside their twins, losses.
 
 How pictures are laid out is told in `haetae.web.preview`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -49,6 +50,28 @@ def fakes_preview(lake: Lake, fakes: Sequence[Row]) -> bytes | None:
         above.append(_frame(lake, clips[fake["clip_id"]]["blob_id"], at))
         below.append(_boxed(_frame(lake, fake["blob_id"], at), region["boxes"][middle]))
     return contact_sheet([above, below]) if above else None
+
+
+def lesson_preview(curve: Sequence[Mapping[str, float]]) -> bytes | None:
+    """The losses of a lesson by step, on a logarithmic scale, as a PNG; None without any.
+
+    curve: points with `step` and losses by name, as `Learned.curve` has them.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axis = figure.subplots()
+    for name in sorted({name for point in curve for name in point} - {"step"}):
+        points = [(point["step"], point[name]) for point in curve if point.get(name, 0) > 0]
+        if points:
+            axis.plot(*zip(*points, strict=True), label=name.replace("_", " "))
+    if not axis.lines:
+        return None
+    axis.set(xlabel="step", ylabel="loss", yscale="log")
+    axis.legend(frameon=False, fontsize=8)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
 
 
 def _sheet(pictures: Sequence[Picture]) -> bytes | None:

@@ -22,13 +22,14 @@ from rich.progress import (
 
 from haetae.engine import Progress as Moment
 
-_WIDE = 10_000
+ANY_WIDTH = 100_000
+"""Of what is as wide as it is."""
 
 
 def out_console() -> Console:
     """For results: standard output. What goes to a file or another program is as wide as it is."""
     for_person = sys.stdout.isatty()
-    width = None if for_person or "COLUMNS" in os.environ else _WIDE
+    width = None if for_person or "COLUMNS" in os.environ else ANY_WIDTH
     return Console(file=sys.stdout, soft_wrap=not for_person, width=width)
 
 

@@ -86,7 +86,8 @@ def main() -> None:
         sys.exit(0)
 
 
-_ON_A_LAKE = re.compile(r"\bhaetae (?=(?:run|refresh|sql|trace|import|gallery|export|report|detect|serve)\b)")
+_ON_A_LAKE = sorted({str(command.name) for command in app.registered_commands} - {"sample"} | {"ledger"})
+"""Commands that work on a lake."""
 
 
 def _for_this_lake(message: str) -> str:
@@ -94,7 +95,8 @@ def _for_this_lake(message: str) -> str:
     lake = os.environ.get("HAETAE_LAKE", DEFAULT_LAKE)
     if lake == DEFAULT_LAKE:
         return message
-    return _ON_A_LAKE.sub(lambda _: f"haetae --lake {shlex.quote(lake)} ", message)
+    commands = rf"\bhaetae (?=(?:{'|'.join(_ON_A_LAKE)})\b)"
+    return re.sub(commands, lambda _: f"haetae --lake {shlex.quote(lake)} ", message)
 
 
 def _fail(message: str, code: int) -> None:

@@ -11,10 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dagster_project.cli.console import out_console
+from dagster_project.cli.console import ANY_WIDTH, out_console
 from dagster_project.cli.state import state_of
 
-_ANY_WIDTH = 100_000
 _NEXT = 12
 """How many nodes one step away are shown to a person."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -35,7 +34,7 @@ def sql(
     for row in rows[:200]:
         table.add_row(*(_cell(row[name]) for name in found.column_names))
     console = out_console()
-    if console.measure(table, options=console.options.update(width=_ANY_WIDTH)).maximum <= console.width:
+    if console.measure(table, options=console.options.update(width=ANY_WIDTH)).maximum <= console.width:
         console.print(table)
     else:
         _print_one_below_the_other(console, found.column_names, rows[:200])

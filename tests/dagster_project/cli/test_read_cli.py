@@ -1,4 +1,4 @@
-"""What `haetae trace` tells a person: what a thing was made from, what it became, and every source of it."""
+"""What reading commands tell a person: of a thing, what it was made from and became; of a mistake, what to type."""
 
 from __future__ import annotations
 
@@ -43,3 +43,15 @@ def test_a_trace_names_target_donor_sources_and_what_came_of_it(
     below = out[out.index("became:") + 1 :]
     assert below[0] == "frozen_in snapshot s-00"
     assert below[-1] == "… 3 more; --json prints all"
+
+
+def test_a_hint_names_the_lake_that_was_asked(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["haetae", "--lake", str(lake.root), "trace", "nobody"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert f'list ids with: haetae --lake {lake.root} sql "SELECT' in " ".join(
+        capsys.readouterr().err.split()
+    )
