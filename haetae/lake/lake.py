@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from haetae.engine import Failed
 from haetae.errors import UsageError
 from haetae.lake.files import Files
 from haetae.lake.schema import TABLES, Table
-from haetae.lake.views import create_views
+from haetae.lake.views import create_views, mentioned
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
@@ -167,14 +167,24 @@ class Lake:
 
     def sql(self, query: str, parameters: Sequence[Any] | None = None) -> pa.Table:
         """Run a read-only query over all tables. Raises: UsageError with DuckDB's message."""
+        names = mentioned(query)
+        try:
+            try:
+                return self._answer(query, parameters, names)
+            except duckdb.CatalogException:
+                if names == set(TABLES):
+                    raise
+                return self._answer(query, parameters, set(TABLES))  # its message names what there is
+        except duckdb.Error as error:
+            raise UsageError(f"the query failed: {error}") from error
+
+    def _answer(self, query: str, parameters: Sequence[Any] | None, names: Collection[str]) -> pa.Table:
         connection = duckdb.connect(":memory:", config={"enable_external_access": False})
         try:
-            create_views(connection, {name: self.dataset(name) for name in TABLES})
+            create_views(connection, {name: self.dataset(name) for name in TABLES if name in names})
             connection.execute("SET lock_configuration = true")
             found = connection.sql(query, params=list(parameters or []))
             return pa.table({}) if found is None else found.to_arrow_table()
-        except duckdb.Error as error:
-            raise UsageError(f"the query failed: {error}") from error
         finally:
             connection.close()
 

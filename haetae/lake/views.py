@@ -5,6 +5,7 @@ How the tables are stored is not known here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,29 @@ SELECT * EXCLUDE (rank) FROM (
 """
 
 
+_OF_ALL = re.compile(r"\b(show|pragma|query|query_table|information_schema|duckdb_\w+|sqlite_master)\b")
+"""What tells of tables that a query does not name."""
+
+
+def mentioned(query: str) -> set[str]:
+    """The tables that a query can read: those whose names stand in it, and those that these are derived from.
+
+    All of them, where a query names none or asks which there are.
+    """
+    text = query.lower()
+    found = {name for name in TABLES if name in text}
+    if not found or _OF_ALL.search(text):
+        return set(TABLES)
+    derived = " ".join(sql for name in found for _, sql in TABLES[name].derived)
+    return found | {name for name in TABLES if name in derived}
+
+
 def create_views(connection: duckdb.DuckDBPyConnection, datasets: Mapping[str, Dataset]) -> None:
-    """Register every table under its name, and `current_labels`: the strongest and latest labels."""
+    """Register tables under their names, and `current_labels`: the strongest and latest labels, where these are."""
     # Those that derive nothing first: the others may read them.
     for name, dataset in sorted(datasets.items(), key=lambda one: bool(TABLES[one[0]].derived)):
         derived = [f"{sql} AS {column.name}" for column, sql in TABLES[name].derived]
         stored = connection.from_arrow(dataset).set_alias("self")
         stored.project(", ".join(["self.*", *derived])).create_view(name)
-    connection.execute(_CURRENT_LABELS)
+    if "labels" in datasets:
+        connection.execute(_CURRENT_LABELS)
