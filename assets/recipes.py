@@ -122,7 +122,24 @@ def is_current(lake: Lake, params: Params, recipe: Recipe, partition: PartitionK
         if not card.learns or (lesson and lesson[0]["taught_with"] == taught_with(params, card)):
             return True
     stored = lake.fingerprint(recipe.table, partition or None)
-    return stored is not None and stored == fingerprint(lake, params, recipe, partition)
+    if stored is None or stored != fingerprint(lake, params, recipe, partition):
+        return False
+    return recipe.asset != "fakes" or not faults_alone(lake, partition)
+
+
+FAULTS = {"error", "contract_broken", "setup_failed", "worker_died", "timeout", "out_of_memory"}
+"""Why a generator failed at a clip for which the clip is not to blame."""
+
+
+def faults_alone(lake: Lake, partition: PartitionKeys) -> list[dict[str, Any]]:
+    """Quarantine rows of a partition of `fakes` in which faults of the generator are all that came of it, else none.
+
+    Such a partition counts as missing: what was wrong (its code, its weights) may have been mended since.
+    """
+    if lake.read("fakes", partition).num_rows:
+        return []
+    failed: list[dict[str, Any]] = lake.rows("quarantine", ("fakes", *partition))
+    return [row for row in failed if row["reason"] in FAULTS]
 
 
 def taught_with(params: Params, card: Card) -> str:

@@ -15,7 +15,7 @@ import dagster as dg
 
 from assets.generate import PASSED_OVER
 from assets.quality import CHECKED, judge, verdict_of
-from assets.recipes import RECIPES, Recipe, is_current
+from assets.recipes import RECIPES, Recipe, faults_alone, is_current
 from dagster_project.definitions import build
 from dagster_project.instance import process_tag
 from dagster_project.interrupts import interrupts_kept
@@ -60,7 +60,8 @@ class Outcome:
     """What a command did: assets computed, what failed, which checks said no, what could not be listed.
 
     until: the last stage that was asked for; only: generators that a refresh was about, none for a run;
-    left_out: batches that a refresh made nothing for, because their own stages are not up to date.
+    left_out: batches that a refresh made nothing for, because their own stages are not up to date; barren: generators
+    of a run that failed at every clip.
     """
 
     until: str = "champion"
@@ -70,6 +71,7 @@ class Outcome:
     errors: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    barren: list[str] = field(default_factory=list)
     run_ids: list[str] = field(default_factory=list)
     """Dagster runs of the pass; quarantine rows name them."""
     passed_over: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -282,6 +284,15 @@ class Refresh:
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
         self._record(title, result)
+        if result.success and "fakes" in assets:
+            self._tell_of_faults(title, partition)
+
+    def _tell_of_faults(self, title: str, partition: tuple[str, ...]) -> None:
+        """A generator that was asked for by name and made nothing has failed; one of many is told of."""
+        if faults := faults_alone(self._lake, partition):
+            told = self._outcome.errors if self._outcome.only else self._outcome.barren
+            why = f"{faults[0]['reason']}: {faults[0]['detail']}"
+            told.append(f"{title}: no fake was made, {len(faults)} clips failed; {why}")
 
     def _record(self, title: str, result: dg.ExecuteInProcessResult) -> None:
         self._outcome.run_ids.append(result.run_id)

@@ -85,7 +85,7 @@ class Show:
 
     def moment(self, moment: Moment) -> None:
         """How far a stage is."""
-        refused = f" {moment.failed} refused" if moment.failed else ""
+        refused = f", {moment.failed} refused" if moment.failed else ""
         note = f"{moment.rows_per_s:.1f}/s{refused}"
         if moment.stage not in self._tasks:
             self._tasks[moment.stage] = self._bars.add_task(

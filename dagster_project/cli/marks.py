@@ -94,7 +94,16 @@ def verify(
     if isinstance(result, Failed):
         raise Rejected(result.reason, result.detail)
     (report,) = result.rows
+    if not has_lake:
+        report = {**report, "notes": [*report["notes"], _no_lake(state)]}
     print_json(report) if as_json else _print_report(report)
+
+
+def _no_lake(state: State) -> str:
+    return (
+        f"no_lake: there is no lake at {state.lake_root}, so marks were not looked up, "
+        "and 'valid' says that the manifest is whole, not whose it is"
+    )
 
 
 def _check_folder(state: State, out: Path) -> None:
@@ -242,17 +251,17 @@ def _told_of(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
         yield f"{where} watermark", sure or "none"
     manifest = report["manifest"]
+    holds = manifest is not None and manifest["state"] in ("valid", "trusted")
     if manifest is None:
         yield "C2PA manifest", "none"
     else:
         yield "C2PA manifest", f"{manifest['state']}, signed by {manifest.get('signed_by', 'nobody named')}"
         for name, value in manifest.get("fake", {}).items():
-            yield f"  {name}", str(value)
-    at_fault = any(one.startswith("sidecar_") for one in report["disagreements"])
-    yield "sidecar", ("differs" if at_fault else "agrees") if report["sidecar"] else "none"
+            yield f"  {name}" if holds else f"  claims {name}", str(value)
+    yield "sidecar", report["sidecar"] or "none"
     for fake in report["resolves_to"] or ():
         named = f"{fake['fake_id']}: {fake['generator']} of {fake['clip_id']}, whose source is"
-        is_told = manifest is not None and manifest.get("fake", {}).get("fake_id") == fake["fake_id"]
+        is_told = holds and manifest.get("fake", {}).get("fake_id") == fake["fake_id"]
         yield (
             "in this lake",
             f"{'it is; the source of its clip is' if is_told else named} {fake['source_id']}",

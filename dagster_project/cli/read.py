@@ -76,7 +76,8 @@ def trace(
         table.add_row(kind, str(count), next(one for one, its in types.items() if its == kind))
     console.print(table)
     sources = [one for one, kind in types.items() if kind == "source"]
-    console.print(f"sources: {', '.join(sources)}", soft_wrap=True, markup=False, highlight=False)
+    if sources:
+        console.print(f"sources: {', '.join(sources)}", soft_wrap=True, markup=False, highlight=False)
     start = champion_id(state_of(context).lake) if node == "champion" else node
     for title, near, far in (("made from", "child", "parent"), ("became", "parent", "child")):
         edges = [edge for edge in found["edges"] if edge[near] == start]

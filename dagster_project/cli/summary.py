@@ -25,11 +25,15 @@ SELECT generator, language, count(*) AS n FROM fakes WHERE len($1) = 0 OR list_c
 GROUP BY ALL ORDER BY ALL
 """
 _SCORES = """
-SELECT e.model_id, slice, protocol, metric, value, ci_low, ci_high, n FROM evaluations e
-JOIN (SELECT snapshot_id FROM snapshots ORDER BY created_at DESC LIMIT 1) USING (snapshot_id)
-WHERE metric IN ('auc', 'eer') AND (slice = 'all' OR slice LIKE 'language=%' OR slice LIKE 'family=%')
-  AND NOT contains(slice, '&') AND (protocol = 'sample' OR slice = 'all')
-ORDER BY protocol <> 'sample', slice <> 'all', slice, metric
+WITH newest AS (SELECT snapshot_id FROM snapshots ORDER BY created_at DESC LIMIT 1),
+candidate AS (SELECT snapshot_id, model_id FROM models JOIN newest USING (snapshot_id) ORDER BY model_id LIMIT 1)
+SELECT model_id, e.slice, e.protocol, e.metric, e.value, e.ci_low, e.ci_high, e.n, champion.value AS champion
+FROM evaluations e JOIN candidate USING (snapshot_id, model_id)
+LEFT JOIN evaluations champion ON champion.snapshot_id = e.snapshot_id AND champion.model_id <> e.model_id
+  AND champion.slice = e.slice AND champion.protocol = e.protocol AND champion.metric = e.metric
+WHERE e.metric IN ('auc', 'eer') AND (e.slice = 'all' OR e.slice LIKE 'language=%' OR e.slice LIKE 'family=%')
+  AND NOT contains(e.slice, '&') AND (e.protocol = 'sample' OR e.slice = 'all')
+ORDER BY e.protocol <> 'sample', e.slice <> 'all', e.slice, e.protocol, e.metric
 """
 WHY = {
     "refused_by_policy": "licence, consent or purposes do not allow synthesis (see: haetae ledger show)",
@@ -110,6 +114,8 @@ def _print_troubles(console: Console, outcome: Outcome) -> None:
             console.print(TOO_FEW, style="yellow", highlight=False)
     for line in outcome.unlisted:
         console.print(f"could not be listed: {line}", style="yellow", markup=False, highlight=False)
+    for line in outcome.barren:
+        console.print(f"failed at every clip: {line}", style="yellow", markup=False, highlight=False)
     for batch in outcome.left_out:
         said = (
             f"left out: batch {batch} is not up to date itself; bring it up with: haetae run --sources FILE"
@@ -151,15 +157,19 @@ def _print_rows(
 
 
 def _scorecard(lake: Lake) -> Table:
-    table = Table(title="scorecard (test split, 95 % bootstrap interval)", title_justify="left")
-    for column in ("slice", "protocol", "metric", "value", "interval", "n"):
-        table.add_column(column, justify="right" if column in ("value", "n") else "left")
-    for row in lake.sql(_SCORES).to_pylist():
-        if row["value"] is None:
-            continue
+    rows = [row for row in lake.sql(_SCORES).to_pylist() if row["value"] is not None]
+    of = f" of {rows[0]['model_id']}" if rows else ""
+    table = Table(title=f"scorecard{of} (test split, 95 % bootstrap interval)", title_justify="left")
+    compared = any(row["champion"] is not None for row in rows)
+    columns = ["slice", "protocol", "metric", "value", "interval", "n", *(["champion"] if compared else [])]
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("value", "n", "champion") else "left")
+    for row in rows:
         interval = "–" if row["ci_low"] is None else f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
-        value = f"{row['value']:.3f}"
-        table.add_row(row["slice"], row["protocol"], row["metric"], value, interval, str(row["n"]))
+        cells = [row["slice"], row["protocol"], row["metric"], f"{row['value']:.3f}", interval, str(row["n"])]
+        if compared:
+            cells.append("–" if row["champion"] is None else f"{row['champion']:.3f}")
+        table.add_row(*cells)
     return table
 
 

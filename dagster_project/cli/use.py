@@ -75,15 +75,14 @@ def _read(glance: Future[Result]) -> dict[str, Any]:
 
 def _print_finding(state: State, file: Path, found: dict[str, Any]) -> None:
     console = out_console()
-    console.print(
-        f"{file.name}: {found['verdict']} (score {found['score']:.3f})",
-        style="bold", highlight=False, markup=False,
-    )  # fmt: skip
-    _print_marks(
-        console,
-        found["marks"],
-        f"haetae --lake {shlex.quote(state.lake_root)} verify {shlex.quote(str(file))}",
-    )
+    marks = found["marks"]
+    verify = f"haetae --lake {shlex.quote(state.lake_root)} verify {shlex.quote(str(file))}"
+    is_ours = bool(marks["fake_id"]) and not marks["doubts"]
+    if is_ours:
+        _print_marks(console, marks, verify)
+    console.print(_verdict(file, found, is_ours), style="bold", highlight=False, markup=False)
+    if not is_ours:
+        _print_marks(console, marks, verify)
     table = Table("modality", "score")
     for name, score in found["modalities"].items():
         missing = "not judged" if name == "text" else "absent"
@@ -100,6 +99,16 @@ def _print_finding(state: State, file: Path, found: dict[str, Any]) -> None:
     console.print(found["caveat"], style="dim", highlight=False, markup=False)
     for language, caption in found["captions"].items():
         console.print(f"{language}: {caption}", highlight=False)
+
+
+def _verdict(file: Path, found: dict[str, Any], is_ours: bool) -> str:
+    """What the detector says, which is not the last word on a file whose signed mark says that it is a fake."""
+    said = f"{found['verdict']} (score {found['score']:.3f})"
+    if not is_ours:
+        return f"{file.name}: {said}"
+    only_text = list(found["marks"]["modalities"]) == ["text"]
+    unjudged = "; its subtitles were changed, which the detector does not judge" if only_text else ""
+    return f"the detector alone says: {said}{unjudged}"
 
 
 def _print_marks(console: Console, marks: dict[str, Any], verify: str) -> None:

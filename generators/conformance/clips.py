@@ -68,6 +68,7 @@ class Filmed:
     use_case: str
     duration_s: float
     speech: tuple[tuple[float, float], ...]
+    words: tuple[str, ...] = ()
 
 
 def talkers(languages: Sequence[str], n: int) -> list[str]:
@@ -208,7 +209,8 @@ def _filmed(name: str, path: Path) -> Filmed:
         told = json.loads(file["told"].tobytes())
         duration_s = file["audio"].size / RATE_HZ
     speech = tuple((start_s, end_s) for start_s, end_s in told["speech"])
-    return Filmed(name, str(path), told["language"], told["use_case"], duration_s, speech)
+    words = tuple(word["word"] for word in told["words"])
+    return Filmed(name, str(path), told["language"], told["use_case"], duration_s, speech, words)
 
 
 def as_shown(view: ClipView, how: Shown, language: str) -> ClipView:

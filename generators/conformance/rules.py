@@ -157,15 +157,19 @@ def _lesson(case: Case) -> Finding:
 
 
 def _languages(case: Case) -> Finding:
-    """A clip may be refused for what is said in it; a language is claimed wrongly if all of its clips are."""
+    """A clip may be refused for what is said in it; a language is claimed wrongly if all are that it had to take."""
     asked = list(case.firsts("languages"))
     made = Counter(trial.language for trial, seen in asked if seen["outcome"] == "made")
     missed = [(trial, seen) for trial, seen in asked if seen["outcome"] != "made"]
     faults = [
         f"{trial.name}: {_end(seen)}"
         for trial, seen in missed
-        if seen["outcome"] in _BAD_ENDS or not made[trial.language]
+        if seen["outcome"] in _BAD_ENDS or (trial.must == "make" and not made[trial.language])
     ]
+    if not made and not faults:
+        return _finding(
+            "languages", [], 0, "", not_asked="nothing that is said in its clips can be exchanged"
+        )
     told = f"{made.total()} fakes in {', '.join(made)}"
     told += "".join(f"; {trial.name}: refused as {seen['reason']}" for trial, seen in missed)
     return _finding("languages", faults, len(asked), told)

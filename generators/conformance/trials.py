@@ -13,6 +13,7 @@ from generators.conformance.clips import CLIP_LANGUAGES, TWO_FACES, Filmed, Size
 from generators.plan import choose_sentence, room_for_speech
 from generators.protocol import Card
 from haetae.locales import load
+from haetae.locales.edits import proposals
 from haetae.provenance.ids import seed_of
 
 About = Literal["languages", "two_faces", "odd", "refusals"]
@@ -111,6 +112,11 @@ class _Desk:
         if "other" in self._card.languages and "sentence" not in self._card.needs:
             yield self._trial("another language", "languages", "make", Shown(self._talkers[0]), "other")
 
+    def _may_be_asked(self, name: str) -> bool:
+        """Whether a generator of the lake would be given this clip: one that edits words, none that has no edit."""
+        clip = self._filmed[name]
+        return "edit" not in self._card.needs or bool(proposals(clip.words, clip.language))
+
     def two_faces(self) -> Iterator[Trial]:
         if TWO_FACES in self._filmed and self._filmed[TWO_FACES].language in self._card.languages:
             yield self._trial("two faces", "two_faces", "make", Shown(TWO_FACES))
@@ -187,6 +193,8 @@ class _Desk:
         self, name: str, about: About, must: Must, target: Shown, language: str | None = None, **more: Any
     ) -> Trial:
         clip = self._filmed[target.clip]
+        if must == "make" and not self._may_be_asked(target.clip):
+            must = "either"
         spoken = language or (clip.language if clip.language in self._card.languages else "other")
         lent = DONATED & set(self._card.needs)
         given: dict[str, Any] = {

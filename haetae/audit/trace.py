@@ -69,7 +69,7 @@ def type_of(node: str, sources: Iterable[str]) -> str:
         return "source"
     if node.startswith("code:"):
         return "code"
-    if node.startswith(("label:", "cue:")):
+    if node.startswith(("label:", "cue:", "fingerprint:")):
         return node.split(":", 1)[0]
     if _MEDIA.match(node):
         return "media"

@@ -20,7 +20,7 @@ from haetae.marks.export import (
 from haetae.marks.payload import mark_of
 from haetae.marks.seal import read_seal
 from haetae.marks.signing import MIME
-from haetae.marks.stated import plain
+from haetae.marks.stated import modalities_of, plain
 from haetae.provenance.ids import file_sha256
 
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
@@ -28,19 +28,22 @@ _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 @dataclass(frozen=True)
 class Sidecar:
-    """fake_id: as it states it, None where it is unreadable; mark: that of the id; subtitles: their SHA-256, None where
-    it names none; wrong: as `word: detail`."""
+    """fake_id: as it states it, None where it is unreadable; mark: that of the id; masks, subtitles: their SHA-256,
+    None where it names none; modalities: those that the fake changes; wrong: with the sidecar itself, as
+    `word: detail`."""
 
-    fake_id: str | None
-    mark: str | None
-    subtitles: str | None
-    wrong: tuple[str, ...]
+    fake_id: str | None = None
+    mark: str | None = None
+    masks: str | None = None
+    subtitles: str | None = None
+    modalities: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
 
 
 def file_of(path: Path) -> Path:
     """The exported file that sidecar, masks or subtitles lie beside; any other path as it is.
 
-    Raises: Rejected `unreadable` for a sidecar or masks without their file.
+    Raises: Rejected `unreadable` for a sidecar, masks or subtitles without their file.
     """
     for ending in (SIDECAR, MASKS):
         if (
@@ -54,16 +57,14 @@ def file_of(path: Path) -> Path:
             return file
     if path.suffix != SUBTITLES:
         return path
-    return next((file for kind in MIME if (file := path.with_suffix(kind)).is_file()), path)
+    clip = next((file for kind in MIME if (file := path.with_suffix(kind)).is_file()), path)
+    if clip == path and path.is_file():
+        raise Rejected("unreadable", f"{path.name}: the clip that it belongs to does not lie beside it")
+    return clip
 
 
-def read_sidecar(
-    path: Path, sha256: str, anchors_pem: str | None, *, with_others: bool = True
-) -> Sidecar | None:
-    """The sidecar beside a file of this digest; None where there is none.
-
-    with_others: masks and subtitles beside it are compared with what it says of them; False: they are not read.
-    """
+def read_sidecar(path: Path, sha256: str, anchors_pem: str | None) -> Sidecar | None:
+    """The sidecar beside a file of this digest; None where there is none. Masks and subtitles are not read."""
     beside = sidecar_of(path)
     if not beside.is_file():
         return None
@@ -81,7 +82,7 @@ def read_sidecar(
             None if told.get(name) is None else str(told[name]["sha256"]) for name in ("masks", "subtitles")
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return Sidecar(None, None, None, (f"sidecar_unreadable: {type(error).__name__}",))
+        return Sidecar(wrong=(f"sidecar_unreadable: {type(error).__name__}",))
     wrong = []
     seal = read_seal(text, anchors_pem)
     if seal == "broken":
@@ -90,9 +91,8 @@ def read_sidecar(
         wrong.append("sidecar_untrusted: sealed by a signer that is not known here")
     if stated != sha256:
         wrong.append("sidecar_differs: it is about other bytes")
-    if with_others:
-        wrong += _of_masks(path, masks) + of_subtitles(path, subtitles)
-    return Sidecar(plain(fake_id[:64]), mark_or_none(fake_id), subtitles, tuple(wrong))
+    named = modalities_of(told.get("modalities"))
+    return Sidecar(plain(fake_id[:64]), mark_or_none(fake_id), masks, subtitles, named, tuple(wrong))
 
 
 def mark_or_none(fake_id: str) -> str | None:
@@ -111,8 +111,8 @@ def of_subtitles(path: Path, sha256: str | None) -> list[str]:
     return [f"subtitles_differ: {beside.name} is not as it was exported"]
 
 
-def _of_masks(path: Path, sha256: str | None) -> list[str]:
-    """Masks that lie beside the file must be those of the sidecar; they need not lie there."""
+def of_masks(path: Path, sha256: str | None) -> list[str]:
+    """What is wrong with masks beside a file that should have this digest; they need not lie there."""
     masks = masks_of(path)
     if sha256 is None or not masks.is_file():
         return []

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from haetae.engine import Row
-from haetae.marks.beside import read_sidecar
-from haetae.marks.stated import read_stated
+from haetae.marks.beside import Sidecar, read_sidecar
+from haetae.marks.stated import Stated, read_stated
 from haetae.media.opening import open_local
 from haetae.provenance.ids import file_sha256
 
@@ -28,8 +28,9 @@ class Glance:
     looked: whether it was looked at; fake_id, generator: as manifest or sidecar state them, None where neither does;
     doubts: what is wrong with the one that states the id, as `word: detail`; empty where it is as it was signed (and
     its signer trusted, where certificates are given); manifest: the state of its C2PA manifest, ours or another's,
-    None without one; synthetic: another's manifest declares it synthetic; sidecar: `agrees` or `differs`, None without
-    one.
+    None without one; synthetic: a manifest or sidecar states that it is a fake of ours, or another's manifest declares
+    it synthetic; sidecar: `agrees` or `differs`, None without one; modalities: those that the fake changes, as the one
+    that states the id names them.
     """
 
     looked: bool = True
@@ -39,6 +40,7 @@ class Glance:
     manifest: str | None = None
     synthetic: bool = False
     sidecar: str | None = None
+    modalities: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,19 +56,22 @@ def glance(path: Path, anchors_pem: str | None) -> Glance:
     if size > MAX_BYTES:
         return Glance(looked=False)
     stated = read_stated(path, anchors_pem)
-    sidecar = read_sidecar(path, file_sha256(path), anchors_pem, with_others=False)
-    fake_id, generator, doubts = None, None, tuple[str, ...]()
+    sidecar = read_sidecar(path, file_sha256(path), anchors_pem)
+    generator = None
+    teller: Stated | Sidecar | None = None
     if stated is not None and stated.fake_id is not None:
-        fake_id, generator, doubts = stated.fake_id, stated.summary["fake"].get("generator"), stated.wrong
+        teller, generator = stated, stated.summary["fake"].get("generator")
     elif sidecar is not None and sidecar.mark is not None:
-        fake_id, doubts = sidecar.fake_id, sidecar.wrong
+        teller = sidecar
+    declared = stated is not None and any(one.startswith("declared_synthetic") for one in stated.notes)
     return Glance(
-        fake_id=fake_id,
+        fake_id=None if teller is None else teller.fake_id,
         generator=generator,
-        doubts=doubts,
+        doubts=() if teller is None else teller.wrong,
         manifest=None if stated is None else stated.summary["state"],
-        synthetic=stated is not None and any(one.startswith("declared_synthetic") for one in stated.notes),
+        synthetic=teller is not None or declared,
         sidecar=None if sidecar is None else "differs" if sidecar.wrong else "agrees",
+        modalities=() if teller is None else teller.modalities,
     )
 
 

@@ -40,12 +40,34 @@ def parts_changed(
     return tuple(part for part in PARTS if part in found)
 
 
+def parts_missing(notes: Sequence[str]) -> tuple[str, ...]:
+    """Which of `PARTS` do not lie beside the file, as the notes tell."""
+    words = {one.partition(":")[0] for one in notes}
+    return tuple(part for part in PARTS if f"{part}_missing" in words)
+
+
 def headline(
-    conclusion: str, intact: bool | None, changed: Sequence[str], wrong: Sequence[str], stated: Stated | None
+    conclusion: str,
+    intact: bool | None,
+    changed: Sequence[str],
+    wrong: Sequence[str],
+    stated: Stated | None,
+    *,
+    missing: Sequence[str] = (),
+    masters: Sequence[str] = (),
 ) -> str:
-    """The conclusion, and what follows it: that all is as exported, or what is not."""
+    """The conclusion, and what follows it: that all is as exported, or what is not.
+
+    missing: those of `PARTS` that do not lie beside it; masters: fakes of which an unmarked file is the master.
+    """
     if conclusion == "unmarked":
-        return conclusion
+        more = f" and {len(masters) - 1} more" if masters[1:] else ""
+        return conclusion + "".join(
+            f", but these bytes are the master of {fake_id}{more} in this lake" for fake_id in masters[:1]
+        )
+    if intact and missing:
+        lost = " and ".join(_NAMES[part] for part in missing)
+        return f"{conclusion}, every byte of what is here as it was exported; {lost} are missing"
     if intact:
         return f"{conclusion}, every byte as it was exported"
     beside = " and ".join(_NAMES[part] for part in changed if part in _NAMES)

@@ -229,12 +229,25 @@ def target_of(out: Path, fake: Mapping[str, Any]) -> Path:
 
 def resolve(lake: Lake, mark: str) -> list[dict[str, Any]]:
     """What a mark of 16 hex digits stands for in a lake: fakes, with what they were made from, by id."""
+    return _fakes_where(lake, "starts_with(fake_id, ?)", f"fake-{mark}")
+
+
+def mastered_by(lake: Lake, sha256: str) -> list[dict[str, Any]]:
+    """Fakes of a lake whose master is the file of this digest, as `resolve` tells them.
+
+    A fake of text alone keeps the bytes of its clip: those are no fake's.
+    """
+    condition = "starts_with(blob_id, ?) AND blob_id IS DISTINCT FROM clip_blob"
+    return _fakes_where(lake, condition, f"{sha256}.")
+
+
+def _fakes_where(lake: Lake, condition: str, value: str) -> list[dict[str, Any]]:
     query = (
         "SELECT fake_id, generator, family, clip_id, donor_id, language, licence, source_id, media_id "
-        "FROM fakes LEFT JOIN (SELECT clip_id, source_id, media_id FROM clips) USING (clip_id) "
-        "WHERE starts_with(fake_id, ?) ORDER BY fake_id LIMIT 10"
+        "FROM fakes LEFT JOIN (SELECT clip_id, source_id, media_id, blob_id AS clip_blob FROM clips) USING (clip_id) "
+        f"WHERE {condition} ORDER BY fake_id LIMIT 10"
     )
-    found: list[dict[str, Any]] = lake.sql(query, [f"fake-{mark}"]).to_pylist()
+    found: list[dict[str, Any]] = lake.sql(query, [value]).to_pylist()
     return found
 
 

@@ -18,6 +18,7 @@ from haetae.media.manifest import read_manifest
 
 _STATED = ("fake_id", "generator", "card_digest", "clip_id", "donor_id", "seed", "licence", "media_sha256")
 _SYNTHETIC = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia")
+_MODALITIES = ("video", "audio", "text")
 _MAX_TEXT = 200
 
 
@@ -25,14 +26,15 @@ _MAX_TEXT = 200
 class Stated:
     """summary: of the manifest, with what it states of the fake under `fake`; fake_id, mark: of that, None where it
     states none; watermarks: those it says are in the file; subtitles: SHA-256 of the changed ones beside it, None
-    where it changes none; holds: the signature does, and is trusted where anchors are given; wrong: as `word: detail`;
-    notes: likewise."""
+    where it changes none; modalities: those that the fake changes; holds: the signature does, and is trusted where
+    anchors are given; wrong: as `word: detail`; notes: likewise."""
 
     summary: dict[str, Any]
     fake_id: str | None
     mark: str | None
     watermarks: tuple[str, ...]
     subtitles: str | None
+    modalities: tuple[str, ...]
     holds: bool
     wrong: tuple[str, ...]
     notes: tuple[str, ...]
@@ -67,7 +69,15 @@ def read_stated(path: Path, anchors_pem: str | None) -> Stated | None:
         notes.append(f"declared_synthetic: its manifest says {', '.join(declared)}")
     digest = made.get("subtitles_sha256")
     subtitles = digest if isinstance(digest, str) else None
-    return Stated(summary, fake_id, mark, watermarks, subtitles, trusted, tuple(wrong), tuple(notes))
+    modalities = modalities_of(made.get("modalities"))
+    return Stated(
+        summary, fake_id, mark, watermarks, subtitles, modalities, trusted, tuple(wrong), tuple(notes)
+    )
+
+
+def modalities_of(named: object) -> tuple[str, ...]:
+    """Those that a list, which anybody may have written, names."""
+    return tuple(name for name in _MODALITIES if isinstance(named, list) and name in named)
 
 
 def plain(text: str) -> str:

@@ -18,11 +18,11 @@ from haetae.engine import Row
 from haetae.errors import Rejected
 from haetae.lake import Lake
 from haetae.marks.audio import MAX_READ_S, AudioMark, read_audio_mark
-from haetae.marks.beside import Sidecar, file_of, of_subtitles, read_sidecar
-from haetae.marks.export import subtitles_beside
-from haetae.marks.headline import headline, parts_changed
+from haetae.marks.beside import Sidecar, file_of, of_masks, of_subtitles, read_sidecar
+from haetae.marks.export import masks_of, subtitles_beside
+from haetae.marks.headline import headline, parts_changed, parts_missing
 from haetae.marks.payload import OPEN_KEY
-from haetae.marks.release import exports_of, resolve
+from haetae.marks.release import exports_of, mastered_by, resolve
 from haetae.marks.stated import Stated, read_stated
 from haetae.marks.video import VideoMark, read_frames_mark
 from haetae.media.audio import iter_audio
@@ -52,9 +52,10 @@ class Report:
     intact: whether every byte of all of them is, None where nothing tells; mark: 16 hex digits, with which the id
     of the fake begins; fake_id: as a manifest states it whose signature holds (and is trusted, where anchors are
     given); video, audio: the watermarks, each with its payload and how sure it is; manifest: its summary, and under
-    `fake` what it states of the fake; sidecar: `agrees`, `differs` or none; resolves_to: fakes of the lake that the
-    mark stands for, None without a lake; disagreements: what does not fit together, as `word: detail`; notes: what
-    could not be looked at, and why, and what else is worth knowing.
+    `fake` what it states of the fake; sidecar: `agrees`, `differs` or none, whatever masks and subtitles are;
+    resolves_to: fakes of the lake that the mark stands for, or without a mark those whose master this is, None without
+    a lake; disagreements: what does not fit together, as `word: detail`; notes: what could not be looked at, and why,
+    what is missing, and what else is worth knowing.
     """
 
     file: str
@@ -100,12 +101,12 @@ def verify(
         raise Rejected("unreadable", f"{path.name} holds neither pictures nor sound ({why})")
     found = list(dict.fromkeys(one.mark for one in (video, audio) if one is not None))
     wrong = _disagreements(video, audio, stated, sidecar, found)
-    wrong += [one for one in _of_subtitles(path, stated, sidecar, notes) if one not in wrong]
+    wrong += _of_others(path, stated, sidecar, found, notes)
     notes += stated.notes if stated is not None else ()
     mark = _first(*found, stated.mark if stated else None, sidecar.mark if sidecar else None)
     if found and stated is None:
         notes.append(_MANIFEST_MISSING)
-    resolved = None if lake is None else [] if mark is None else resolve(lake, mark)
+    resolved = None if lake is None else mastered_by(lake, sha256) if mark is None else resolve(lake, mark)
     exported = _exports(lake, resolved)
     if mark is not None and resolved is not None:
         wrong += _of_lake(sha256, resolved, exported, stated, notes)
@@ -114,14 +115,14 @@ def verify(
     return Report(
         file=path.name,
         sha256=sha256,
-        **_concluded(ours, wrong, changed, stated, sidecar),
+        **_concluded(ours, wrong, changed, stated, notes, resolved or ()),
         changed=changed,
         mark=mark,
         fake_id=stated.fake_id if stated is not None and stated.holds else None,
         video=video,
         audio=audio,
         manifest=stated.summary if stated is not None else None,
-        sidecar=None if sidecar is None else "differs" if sidecar.wrong else "agrees",
+        sidecar=None if sidecar is None else _of_sidecar(wrong),
         resolves_to=resolved,
         disagreements=tuple(wrong),
         notes=tuple(notes),
@@ -225,21 +226,36 @@ def _disagreements(
         wrong += [f"manifest_names_another: {stated.fake_id}, and a watermark says {mark}" for mark in others]
     if sidecar is not None:
         wrong += sidecar.wrong
-        known = [stated.mark] if stated is not None and stated.mark is not None else list(found)
-        if any(mark != sidecar.mark for mark in known) and sidecar.fake_id is not None:
+        if _names_another(sidecar, stated, found) and sidecar.fake_id is not None:
             wrong.append(f"sidecar_names_another: {sidecar.fake_id}")
     return wrong
 
 
-def _of_subtitles(path: Path, stated: Stated | None, sidecar: Sidecar | None, notes: list[str]) -> list[str]:
-    """What the manifest says of subtitles beside the file; that they do not lie there is noted."""
+def _names_another(sidecar: Sidecar, stated: Stated | None, found: Sequence[str]) -> bool:
+    known = [stated.mark] if stated is not None and stated.mark is not None else found
+    return any(mark != sidecar.mark for mark in known)
+
+
+def _of_sidecar(wrong: Sequence[str]) -> str:
+    return "differs" if any(one.startswith("sidecar_") for one in wrong) else "agrees"
+
+
+def _of_others(
+    path: Path, stated: Stated | None, sidecar: Sidecar | None, found: Sequence[str], notes: list[str]
+) -> list[str]:
+    """What is wrong with masks and subtitles beside the file; those that do not lie there are noted.
+
+    A sidecar that is about another fake has no say in them.
+    """
+    mine = Sidecar() if sidecar is None or _names_another(sidecar, stated, found) else sidecar
     told = stated.subtitles if stated is not None and stated.holds else None
-    named = told or (sidecar.subtitles if sidecar is not None else None)
-    if named is not None and not subtitles_beside(path).exists():
-        notes.append(
-            f"subtitles_missing: {subtitles_beside(path).name}, the changed ones, do not lie beside it"
-        )
-    return of_subtitles(path, told)
+    masks, subtitles = masks_of(path), subtitles_beside(path)
+    if mine.masks is not None and not masks.is_file():
+        notes.append(f"masks_missing: {masks.name}, which its sidecar names, does not lie beside it")
+    if (told or mine.subtitles) is not None and not subtitles.is_file():
+        notes.append(f"subtitles_missing: {subtitles.name}, the changed ones, do not lie beside it")
+    wrong = of_masks(path, mine.masks) + of_subtitles(path, told) + of_subtitles(path, mine.subtitles)
+    return list(dict.fromkeys(wrong))
 
 
 def _exports(lake: Lake | None, resolved: Sequence[Mapping[str, Any]] | None) -> list[str]:
@@ -272,12 +288,19 @@ def _first(*marks: str | None) -> str | None:
 
 
 def _concluded(
-    ours: bool, wrong: Sequence[str], changed: Sequence[str], stated: Stated | None, sidecar: Sidecar | None
+    ours: bool,
+    wrong: Sequence[str],
+    changed: Sequence[str],
+    stated: Stated | None,
+    notes: Sequence[str],
+    resolved: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """`conclusion`, `intact` and `headline` of a report."""
     conclusion: Conclusion = "disagrees" if wrong else "marked" if ours else "unmarked"
     intact = None
     if ours or stated is not None:
-        intact = not wrong and stated is not None and stated.holds and (sidecar is None or not sidecar.wrong)
-    said = headline(conclusion, intact, changed, wrong, stated)
+        intact = not wrong and stated is not None and stated.holds
+    masters = [fake["fake_id"] for fake in resolved]
+    missing = parts_missing(notes)
+    said = headline(conclusion, intact, changed, wrong, stated, missing=missing, masters=masters)
     return {"conclusion": conclusion, "intact": intact, "headline": said}

@@ -66,6 +66,10 @@ def test_a_refresh_says_what_it_cannot_work_with(
     nowhere = haetae(tmp_path / "nowhere")
     assert "there is no lake" in nowhere("refresh", "--generator", "self_blend", exits=2).stderr
     assert not nowhere.lake.exists()
+    bare = copied(calm, tmp_path / "bare", haetae)
+    said = bare("refresh", "--generator", "mms_tts_ko", "--until", "fakes", exits=1).stdout
+    assert "mms_tts_ko@1" in said
+    assert "no fake was made, 2 clips failed; error" in said
     assert "nobody" in calm("refresh", "--generator", "nobody", exits=2).stderr
     assert "ends with one of" in calm("refresh", "--generator", "dubbed", "--until", "clips", exits=2).stderr
 

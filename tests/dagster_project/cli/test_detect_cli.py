@@ -156,12 +156,28 @@ def test_a_file_that_carries_our_marks_is_told_as_such_with_the_command_that_rea
     _, found, _ = haetae("detect", marked, "--json")
     assert found["marks"]["fake_id"] == FAKE["fake_id"] and found["marks"]["doubts"] == []
     assert (found["marks"]["manifest"], found["marks"]["sidecar"]) == ("trusted", "agrees")
+    assert found["marks"]["synthetic"] is True
     _, said, _ = haetae("detect", marked)
-    line = said.splitlines()[1]
+    line, verdict = said.splitlines()[:2]
+    assert verdict == f"the detector alone says: {found['verdict']} (score {found['score']:.3f})"
     assert line.startswith(
         f"this file carries Haetae's marks: it is {FAKE['fake_id']}, made by {FAKE['generator']}"
     )
     assert line.endswith(f"haetae --lake {lake.root} verify {marked}")
+
+
+def test_of_a_fake_of_subtitles_it_says_that_the_detector_does_not_judge_them(
+    haetae: Run, lake: Lake, voice: Path, tmp_path: Path
+) -> None:
+    export(
+        Parts(voice), {**FAKE, "duration_s": 3.2, "modalities": ["text"]}, tmp_path / "text.wav",
+        verdict=Verdict(True, ()), card_digest="d" * 64, credentials=Signing().credentials(lake),
+    )  # fmt: skip
+    _, said, _ = haetae("detect", tmp_path / "text.wav")
+    line, verdict = said.splitlines()[:2]
+    assert line.startswith(f"this file carries Haetae's marks: it is {FAKE['fake_id']}")
+    assert verdict.startswith("the detector alone says: ")
+    assert verdict.endswith("; its subtitles were changed, which the detector does not judge")
 
 
 def test_a_sidecar_alone_is_told_and_one_that_does_not_hold_is_told_with_its_fault(
@@ -173,6 +189,7 @@ def test_a_sidecar_alone_is_told_and_one_that_does_not_hold_is_told_with_its_fau
     assert [one.split(":")[0] for one in found["marks"]["doubts"]] == ["sidecar_differs"]
     _, said, _ = haetae("detect", voice)
     assert f"those of {FAKE['fake_id']}, but sidecar_differs" in said.splitlines()[1]
+    assert said.startswith("voice.wav: "), "marks that do not hold do not come before the verdict"
 
 
 @pytest.mark.parametrize("content", ["", "[" * 5000, '{"fake_id": {}, "sha256": []}', "\x1b[2J"])

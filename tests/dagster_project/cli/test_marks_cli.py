@@ -160,6 +160,111 @@ def test_changed_subtitles_are_exported_as_cues_that_can_be_read_in_time(
     assert "its subtitles are not what was exported with it; the file itself is as it was exported" in said
 
 
+def _of_text(haetae: Run, lake: Lake, out: Path) -> tuple[Path, Path]:
+    """Exports of two fakes: the first changes subtitles and has masks, the second only masks."""
+    rows = [dict(row) for row in lake.rows("fakes")]
+    for row in rows:
+        row["masks_blob"] = lake.put_blob(row["fake_id"].encode(), "npz")
+    rows[0] |= {"modalities": ["text"], "family": "text", "text": "봄꽃"}
+    lake.write("fakes", "b1~g@1", rows, LINEAGE)
+    code, told, _ = haetae("export", "--out", out, *(row["fake_id"] for row in rows), "--json")
+    assert code == 0
+    file_of = {row["fake_id"]: Path(row["file"]) for row in told["written"]}
+    return file_of[rows[0]["fake_id"]], file_of[rows[1]["fake_id"]]
+
+
+def _row(said: str, label: str) -> str:
+    (line,) = (one for one in said.splitlines() if one.startswith(f"{label} "))
+    return line.removeprefix(label).strip()
+
+
+def test_changed_masks_and_subtitles_do_not_make_the_sidecar_a_changed_one(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    file, _ = _of_text(haetae, lake, tmp_path / "r")
+    file.with_suffix(".srt").write_text("x", encoding="utf-8")
+    Path(f"{file}.masks.npz").write_bytes(b"x")
+    _, report, _ = haetae("verify", file, "--json")
+    assert (report["sidecar"], report["changed"]) == ("agrees", ["masks", "subtitles"])
+    assert _row(haetae("verify", file)[1], "sidecar") == "agrees"
+    Path(f"{file}.json").write_text("{")
+    _, report, _ = haetae("verify", file, "--json")
+    assert _row(haetae("verify", file)[1], "sidecar") == report["sidecar"] == "differs"
+
+
+def test_what_is_missing_beside_a_whole_file_is_said_in_headline_and_notes(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    file, _ = _of_text(haetae, lake, tmp_path / "r")
+    Path(f"{file}.masks.npz").unlink()
+    _, report, _ = haetae("verify", file, "--json")
+    here = "marked, every byte of what is here as it was exported; its masks"
+    assert (report["intact"], report["headline"]) == (True, f"{here} are missing")
+    assert [one.split(":")[0] for one in report["notes"]] == ["masks_missing"]
+    file.with_suffix(".srt").unlink()
+    _, report, _ = haetae("verify", file, "--json")
+    assert (report["intact"], report["headline"]) == (True, f"{here} and its subtitles are missing")
+
+
+def test_the_sidecar_of_another_fake_says_nothing_of_masks_and_subtitles(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    subtitled, other = _of_text(haetae, lake, tmp_path / "r")
+    Path(f"{subtitled}.json").replace(f"{other}.json")
+    _, report, _ = haetae("verify", other, "--json")
+    words = [one.split(":")[0] for one in report["disagreements"]]
+    assert words == ["sidecar_differs", "sidecar_names_another"] and report["sidecar"] == "differs"
+    assert report["notes"] == []
+
+
+def test_a_master_of_the_lake_is_known_by_its_bytes(haetae: Run, lake: Lake, tmp_path: Path) -> None:
+    row = next(one for one in lake.rows("fakes") if one["fake_id"] == ids("fake"))
+    master = tmp_path / "found.wav"
+    master.write_bytes(lake.open_local(row["blob_id"]).read_bytes())
+    _, report, _ = haetae("verify", master, "--json")
+    assert (report["conclusion"], report["intact"], report["mark"]) == ("unmarked", None, None)
+    assert [one["fake_id"] for one in report["resolves_to"]] == [ids("fake")]
+    assert report["headline"] == f"unmarked, but these bytes are the master of {ids('fake')} in this lake"
+    _, said, _ = haetae("verify", master)
+    assert _row(said, "in this lake").startswith(f"{ids('fake')}: espeak_tts@1 of {ids('target')}")
+    master.write_bytes(master.read_bytes() + b"\0\0")
+    _, report, _ = haetae("verify", master, "--json")
+    assert (report["headline"], report["resolves_to"]) == ("unmarked", [])
+
+
+def test_a_master_of_several_fakes_is_said_to_be_one_and_the_number_of_others(
+    haetae: Run, lake: Lake
+) -> None:
+    rows = [dict(row) for row in lake.rows("fakes")]
+    rows[1]["blob_id"] = rows[0]["blob_id"]
+    lake.write("fakes", "b1~g@1", rows, LINEAGE)
+    _, report, _ = haetae("verify", lake.open_local(rows[0]["blob_id"]), "--json")
+    assert report["headline"].endswith(" and 1 more in this lake") and len(report["resolves_to"]) == 2
+
+
+def test_a_clip_whose_bytes_a_fake_of_text_keeps_is_not_called_a_master(haetae: Run, lake: Lake) -> None:
+    clip = next(one for one in lake.rows("clips") if one["clip_id"] == ids("target"))
+    rows = [{**row, "modalities": ["text"], "blob_id": clip["blob_id"]} for row in lake.rows("fakes")]
+    lake.write("fakes", "b1~g@1", rows, LINEAGE)
+    _, report, _ = haetae("verify", lake.open_local(clip["blob_id"]), "--json")
+    assert (report["headline"], report["resolves_to"]) == ("unmarked", [])
+
+
+def test_what_a_manifest_states_that_does_not_hold_is_printed_as_a_claim(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    _, file = _of_text(haetae, lake, tmp_path / "r")
+    _, said, _ = haetae("verify", file)
+    assert _row(said, "  generator") == "espeak_tts@1" and "claims" not in said
+    content = bytearray(file.read_bytes())
+    content[content.index(b"data") + 4000] ^= 1
+    file.write_bytes(content)
+    _, said, _ = haetae("verify", file)
+    assert "C2PA manifest" in said and _row(said, "  claims generator") == "espeak_tts@1"
+    assert not [one for one in said.splitlines() if one.startswith(("  fake_id", "  licence"))]
+    assert not _row(said, "in this lake").startswith("it is;"), "only a manifest that holds can say so"
+
+
 @pytest.mark.parametrize("columns", [40, 80, 240])
 def test_digests_and_ids_stay_whole_in_a_narrow_terminal(
     haetae: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
@@ -241,4 +346,10 @@ def test_a_file_is_read_in_a_process_of_its_own_and_no_lake_is_needed(
         "--lake", tmp_path / "nowhere", "verify", tmp_path / "plain.wav", "--json", inline=False
     )
     assert (code, report["conclusion"], report["resolves_to"]) == (0, "unmarked", None)
+    told = (
+        f"no_lake: there is no lake at {tmp_path / 'nowhere'}, so marks were not looked up, and 'valid' says"
+    )
+    assert len(report["notes"]) == 1 and report["notes"][0].startswith(told)
+    _, said, _ = haetae("--lake", tmp_path / "nowhere", "verify", tmp_path / "plain.wav")
+    assert "no_lake: there is no lake at" in said
     assert not (tmp_path / "nowhere").exists()

@@ -15,7 +15,7 @@ import pytest
 
 from haetae.errors import GateClosed, Rejected, UsageError
 from haetae.marks import verify as verifying
-from haetae.marks.beside import read_sidecar
+from haetae.marks.beside import of_masks, read_sidecar
 from haetae.marks.credentials import Credentials, development_credentials
 from haetae.marks.export import (
     Exported,
@@ -232,6 +232,15 @@ def test_a_sidecar_or_masks_lead_to_the_file_that_they_lie_beside(copy):
         verify(sidecar_of(copy))
 
 
+def test_subtitles_without_their_clip_are_told_as_such(tmp_path):
+    shown = tmp_path / "x.srt"
+    shown.write_text(SHOWN, encoding="utf-8")
+    for _ in range(2):
+        with pytest.raises(Rejected, match=r"x\.srt: the clip that it belongs to does not lie beside it"):
+            verify(shown)
+        (tmp_path / "x.wav.json").write_text("{}")
+
+
 SHOWN = "1\n00:00:00,320 --> 00:00:02,000\nதமிழ் <i> & 말하지 않았다\n"
 
 
@@ -397,7 +406,9 @@ def _is_whole(path: Path, credentials: Credentials) -> bool:
     sha256 = file_sha256(path)
     stated = read_stated(path, credentials.anchors_pem)
     sidecar = read_sidecar(path, sha256, credentials.anchors_pem)
-    return stated is not None and stated.holds and sidecar is not None and not sidecar.wrong
+    if stated is None or sidecar is None:
+        return False
+    return stated.holds and not sidecar.wrong and not of_masks(path, sidecar.masks)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_an_export_is_known_by_its_manifest_in_a_moment(marked: Path, credential
     began = time.monotonic()
     seen = glance(marked, credentials.anchors_pem)
     assert time.monotonic() - began < 0.5
-    assert seen == Glance(True, FAKE["fake_id"], FAKE["generator"], (), "trusted", False, "agrees")
+    assert seen == Glance(True, FAKE["fake_id"], FAKE["generator"], (), "trusted", True, "agrees", ("audio",))
 
 
 def test_what_is_wrong_with_the_marks_is_told_with_them(
@@ -58,6 +58,7 @@ def test_a_sidecar_speaks_for_a_file_that_lost_its_manifest(
     sidecar_of(marked).rename(sidecar_of(tmp_path / "again.wav"))
     seen = glance(tmp_path / "again.wav", None)
     assert (seen.fake_id, seen.manifest) == (FAKE["fake_id"], None)
+    assert (seen.synthetic, seen.modalities) == (True, ("audio",))
     assert [one.split(":")[0] for one in seen.doubts] == ["sidecar_differs"]
     sidecar_of(tmp_path / "again.wav").unlink()
     assert glance(tmp_path / "again.wav", None) == Glance()
