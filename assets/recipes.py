@@ -63,7 +63,7 @@ RECIPES: dict[str, Recipe] = {
             "fakes",
             "fakes",
             "batch_by_generator",
-            "4",
+            "5",
             ("media", "clips", "tracks", "utterances", "groups", "sources", "lessons"),
             ("policy", "generate"),
         ),

@@ -6,7 +6,7 @@ Which clip goes to which generator, and whether it may, is decided before; label
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +34,7 @@ from haetae.errors import Rejected
 from haetae.lake import Lake
 from haetae.provenance.ids import canonical_json, content_id, seed_of
 from haetae.voice.subtitles import cues_of, webvtt
+from haetae.voice.written import as_written
 
 Row = dict[str, Any]
 
@@ -125,7 +126,10 @@ class MakeFakes:
         frames = target.frames if result.frames is None else result.frames
         audio = target.audio if result.audio is None else result.audio
         touched = result.frames is not None or result.audio is not None
-        subtitles = webvtt(cues_of(result.words)).encode() if "text" in card.modalities else None
+        words, text, subtitles = result.words, result.text, None
+        if "text" in card.modalities:
+            words = _as_written(card, row, request, result)
+            text, subtitles = " ".join(word.word for word in words), webvtt(cues_of(words)).encode()
         masks_blob = None if result.masks is None else lake.put_blob(masks_to_bytes(result.masks), "npz")
         return {
             "fake_id": content_id("fake", row["clip_id"], card.key, request.seed, params),
@@ -148,8 +152,8 @@ class MakeFakes:
             "pair_id": row["clip_id"],
             "track_id": result.track_id,
             "language": request.language,
-            "text": result.text,
-            "words": [asdict(word) for word in result.words],
+            "text": text,
+            "words": [asdict(word) for word in words],
             "captions_blob": None if subtitles is None else lake.put_blob(subtitles, "vtt"),
             "duration_s": _duration_s(frames, audio),
             "n_frames": 0 if frames is None else len(frames),
@@ -185,6 +189,16 @@ def view(lake: Lake, clip: Row, tracks: Any, utterances: Any) -> ClipView:
         speech=tuple(sorted((float(u["start_s"]), float(u["end_s"])) for u in utterances)),
         words=tuple(sorted(_words(utterances), key=lambda word: (word.start_s, word.end_s))),
     )
+
+
+def _as_written(card: Card, row: Row, request: FakeRequest, result: FakeResult) -> tuple[Word, ...]:
+    """The words of changed subtitles, with the punctuation of the text that they come from."""
+    lent = request.donor is not None and "donor_words" in card.needs
+    said, of = (request.donor, row["donor"]) if lent and request.donor else (request.target, row)
+    utterances = sorted(of["utterances"], key=lambda one: (float(one["start_s"]), float(one["end_s"])))
+    text = " ".join(one["text"] or "" for one in utterances)
+    written = as_written([w.word for w in result.words], [w.word for w in said.words], text)
+    return tuple(replace(w, word=shown) for w, shown in zip(result.words, written, strict=True))
 
 
 def _words(utterances: Any) -> Iterator[Word]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from haetae.voice.tokens import tokenize
+
 Span = tuple[float, float]
 _SAME_TIME_S = 0.05
 
@@ -55,7 +57,7 @@ def wording(
 
 
 def _compared(old: Sequence[Said], new: Sequence[Said]) -> Wording:
-    match = SequenceMatcher(None, [w.text for w in old], [w.text for w in new], autojunk=False)
+    match = SequenceMatcher(None, [_heard(w) for w in old], [_heard(w) for w in new], autojunk=False)
     gone, come = set[int](), set[int]()
     for kind, a, b, c, d in match.get_opcodes():
         if kind != "equal":
@@ -78,4 +80,9 @@ def _overlaps(word: Said, spans: Sequence[Span]) -> bool:
 
 
 def _is_same(one: Said, other: Said) -> bool:
-    return one.text == other.text and abs(one.start_s - other.start_s) < _SAME_TIME_S
+    return _heard(one) == _heard(other) and abs(one.start_s - other.start_s) < _SAME_TIME_S
+
+
+def _heard(word: Said) -> str:
+    """The word without the punctuation that it may be written with."""
+    return " ".join(token.text for token in tokenize(word.text))
