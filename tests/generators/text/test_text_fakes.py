@@ -270,10 +270,11 @@ def _row_of(lake: Lake, clip: ClipView) -> dict[str, Any]:
     with lake.tmp_dir() as folder:
         write_wav(Path(folder) / "c.wav", clip.audio)
         blob_id = lake.put_blob(Path(folder) / "c.wav", ".wav")
-    utterances = [
-        {"start_s": a, "end_s": b, "words": as_rows(w for w in clip.words if a <= w.start_s < b)}
-        for a, b in clip.speech
-    ]
+    utterances = []
+    for a, b in clip.speech:
+        said = [w for w in clip.words if a <= w.start_s < b]
+        text = " ".join(w.word for w in said)
+        utterances.append({"start_s": a, "end_s": b, "text": text, "words": as_rows(said)})
     return {
         "clip_id": clip.clip_id, "media_id": f"media-{clip.clip_id}", "batch": "b1", "blob_id": blob_id,
         "language": clip.language, "has_video": False, "has_audio": True, "tracks": [], "utterances": utterances,
