@@ -136,10 +136,8 @@ def faults_alone(lake: Lake, partition: PartitionKeys) -> list[dict[str, Any]]:
 
     Such a partition counts as missing: what was wrong (its code, its weights) may have been mended since.
     """
-    if lake.read("fakes", partition).num_rows:
-        return []
-    failed: list[dict[str, Any]] = lake.rows("quarantine", ("fakes", *partition))
-    return [row for row in failed if row["reason"] in FAULTS]
+    faults = [row for row in lake.rows("quarantine", ("fakes", *partition)) if row["reason"] in FAULTS]
+    return faults if faults and not lake.read("fakes", partition).num_rows else []
 
 
 def taught_with(params: Params, card: Card) -> str:

@@ -44,7 +44,7 @@ def generators(context: typer.Context, as_json: Json = False) -> None:
         return
     from generators.registry import installed, problems
 
-    cards = sorted((maker.card for maker in installed().values()), key=lambda card: card.key)
+    cards = [maker.card for maker in installed().values()]
     if as_json:
         print_json([{"generator": card.key, **card.model_dump(mode="json")} for card in cards])
     else:

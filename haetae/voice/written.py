@@ -44,13 +44,13 @@ def as_written(words: Sequence[str], known: Sequence[str], text: str) -> list[st
         if kind == "equal":
             found[c:d] = marked[a:b]
         elif kind == "replace":
-            found[c] = replace(found[c], before=_own(found[c].before, words[c], 0, marked[a].before))
-            found[d - 1] = replace(found[d - 1], after=_own("", words[d - 1], -1, marked[b - 1].after))
+            found[c] = replace(found[c], before=_at_end(words[c], 0, marked[a].before))
+            found[d - 1] = replace(found[d - 1], after=_at_end(words[d - 1], -1, marked[b - 1].after))
         elif kind == "delete" and b == len(known) and 0 < c == len(words):
             closing = "".join(mark for mark in marked[b - 1].after if mark in _CLOSING)
             found[c - 1] = replace(found[c - 1], after=closing or found[c - 1].after)
         elif kind == "insert" and 0 < a == len(known):
-            found[d - 1] = replace(found[d - 1], after=_own("", words[d - 1], -1, marked[a - 1].after))
+            found[d - 1] = replace(found[d - 1], after=_at_end(words[d - 1], -1, marked[a - 1].after))
             found[c - 1] = replace(found[c - 1], after="")
     return [str(one) for one in found]
 
@@ -67,6 +67,6 @@ def _marked(text: str) -> list[_Marked]:
     return found
 
 
-def _own(own: str, word: str, end: int, marks: str) -> str:
+def _at_end(word: str, end: int, marks: str) -> str:
     """The marks of the place, unless the word has its own at this end."""
-    return marks if word and unicodedata.category(word[end])[0] in "LMN" else own
+    return marks if word and unicodedata.category(word[end])[0] in "LMN" else ""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.cli import main
 from generators.registry import card_digest, installed
+from tests.dagster_project.conftest import InProcess
 from tests.generators.conformance.conftest import shared_clips
 
 __all__ = ["shared_clips"]  # a fixture
@@ -43,19 +43,10 @@ pytestmark = pytest.mark.usefixtures("shared_clips")
 
 
 @pytest.fixture
-def haetae(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command in this process: exit code, standard output, standard error."""
+def haetae(monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> Run:
+    """The command, on a wide screen."""
     monkeypatch.setenv("COLUMNS", "240")
-
-    def _run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["haetae", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return _run
+    return in_process
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import datetime as dt
 import io
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dagster_project.cli import main, use
+from dagster_project.cli import use
 from haetae import engine
 from haetae.dataset.shards import snapshot_id_of
 from haetae.dataset.snapshot import freeze
@@ -28,6 +27,7 @@ from haetae.marks.release import Signing
 from haetae.media.encode import write_wav
 from haetae.params import Dataset, Detector, Params
 from haetae.provenance.policy import Verdict
+from tests.dagster_project.conftest import InProcess
 from tests.haetae.detector import synthetic
 from tests.haetae.marks.conftest import spoken
 from tests.haetae.marks.lake import FAKE, put
@@ -74,19 +74,15 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @pytest.fixture
-def haetae(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def haetae(lake: Lake, monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> Run:
     """The command in this process, its worker too: exit code, standard output (read as JSON), standard error."""
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.delenv("HAETAE_PARAMS", raising=False)
     monkeypatch.setattr(engine, "PoolEngine", lambda *_, **__: engine.InlineEngine())
 
     def _run(*words: object) -> tuple[int, Any, str]:
-        monkeypatch.setattr(sys, "argv", ["haetae", "--lake", str(lake.root), *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), json.loads(out) if "--json" in words and out else out, err
+        code, out, err = in_process("--lake", lake.root, *words)
+        return code, json.loads(out) if "--json" in words and out else out, err
 
     return _run
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dagster_project.cli import main
 from haetae import engine
 from haetae.lake import Lake
 from haetae.media.encode import write_wav
 from haetae.provenance.ledger import Ledger
+from tests.dagster_project.conftest import InProcess
 from tests.haetae.marks.conftest import spoken
 from tests.haetae.marks.lake import LINEAGE, fill, ids, put
 
@@ -32,7 +31,7 @@ def lake(tmp_path: Path, spoken: Callable[..., Any]) -> Lake:
 
 
 @pytest.fixture
-def haetae(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def haetae(lake: Lake, monkeypatch: pytest.MonkeyPatch, in_process: InProcess) -> Run:
     """The command in this process, its workers too: exit code, standard output (read as JSON), standard error."""
     monkeypatch.setenv("COLUMNS", "240")
     monkeypatch.delenv("HAETAE_PARAMS", raising=False)
@@ -40,12 +39,8 @@ def haetae(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     def _run(*words: object, inline: bool = True) -> tuple[int, Any, str]:
         if inline:
             monkeypatch.setattr(engine, "PoolEngine", lambda *_, **__: engine.InlineEngine())
-        monkeypatch.setattr(sys, "argv", ["haetae", "--lake", str(lake.root), *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), json.loads(out) if "--json" in words and out else out, err
+        code, out, err = in_process("--lake", lake.root, *words)
+        return code, json.loads(out) if "--json" in words and out else out, err
 
     return _run
 

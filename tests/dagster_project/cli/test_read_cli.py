@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from dagster_project.cli import main
 from haetae.lake import Lake
 from tests.assets.test_links import WHO, filled
+from tests.dagster_project.conftest import InProcess
 
 FAKE = "fake-1"
 
@@ -29,14 +28,10 @@ def lake(tmp_path: Path) -> Lake:
     return made
 
 
-def test_a_trace_names_target_donor_sources_and_what_came_of_it(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["haetae", "--lake", str(lake.root), "trace", FAKE])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
-    out = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+def test_a_trace_names_target_donor_sources_and_what_came_of_it(lake: Lake, in_process: InProcess) -> None:
+    code, said, _ = in_process("--lake", lake.root, "trace", FAKE)
+    assert code == 0
+    out = [" ".join(line.split()) for line in said.splitlines()]
     assert "sources: of-donor, of-target" in out
     above = out[out.index("made from:") + 1 : out.index("became:")]
     assert {"target_of clip clip-t", "donor_of clip clip-d"} <= set(above)
@@ -45,13 +40,7 @@ def test_a_trace_names_target_donor_sources_and_what_came_of_it(
     assert below[-1] == "… 3 more; --json prints all"
 
 
-def test_a_hint_names_the_lake_that_was_asked(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["haetae", "--lake", str(lake.root), "trace", "nobody"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert f'list ids with: haetae --lake {lake.root} sql "SELECT' in " ".join(
-        capsys.readouterr().err.split()
-    )
+def test_a_hint_names_the_lake_that_was_asked(lake: Lake, in_process: InProcess) -> None:
+    code, _, said = in_process("--lake", lake.root, "trace", "nobody")
+    assert code == 2
+    assert f'list ids with: haetae --lake {lake.root} sql "SELECT' in " ".join(said.split())
