@@ -1,4 +1,4 @@
-"""The command as a person runs it: in its own process, on lakes of its own, with small settings."""
+"""The command as a person runs it: in its own process (see `forks`), on lakes of its own, with small settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 
 from haetae.lake import Lake
 from tests.conftest import REPOSITORY, once
+from tests.end_to_end.forks import Forked, Server
 from tests.generators.mean_face import mean_face
 
 PEOPLE = ("ko", "en-SG")
@@ -53,32 +54,32 @@ ONE_OF_EACH = {
 class Haetae:
     """One lake and the command on it."""
 
-    def __init__(self, lake: Path, params: Path, **env: str) -> None:
+    def __init__(self, forks: Server, lake: Path, params: Path, **env: str) -> None:
         self.lake = lake
+        self._forks = forks
         self._env = {**os.environ, "HAETAE_PARAMS": str(params), "COLUMNS": "200", **env}
 
-    def command(self, *words: object) -> list[str]:
-        return [
-            sys.executable,
-            "-c",
-            "from dagster_project.cli import main; main()",
-            "--lake",
-            str(self.lake),
-            *map(str, words),
-        ]
-
     def __call__(self, *words: object, exits: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*words), capture_output=True, text=True, env=self._env, cwd=REPOSITORY, timeout=900
-        )
+        done = self._forks.run(self._argv(words), self._env)
         assert done.returncode == exits, (
             f"exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
         return done
 
-    def start(self, *words: object) -> subprocess.Popen[bytes]:
-        log = (self.lake.parent / f"{self.lake.name}.log").open("ab")
-        return subprocess.Popen(self.command(*words), stdout=log, stderr=log, env=self._env, cwd=REPOSITORY)
+    def start(self, *words: object) -> Forked:
+        with (self.lake.parent / f"{self.lake.name}.log").open("ab") as log:
+            return self._forks.start(self._argv(words), self._env, log, log)
+
+    def in_a_program_of_its_own(self, *words: object) -> str:
+        """Run it as the installed program, which loads everything itself; what it wrote to standard output."""
+        program = Path(sys.executable).with_name("haetae")
+        command = [program, *self._argv(words)[1:]]
+        return subprocess.run(
+            command, env=self._env, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True, timeout=900
+        ).stdout
+
+    def _argv(self, words: Iterable[object]) -> list[str]:
+        return ["haetae", "--lake", str(self.lake), *map(str, words)]
 
     def sql(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = Lake(self.lake).sql(query).to_pylist()
@@ -90,26 +91,35 @@ class Haetae:
         return {str(p.relative_to(self.lake)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
 
 
-def _command(folder: Path, knobs: dict[str, Any], **env: str) -> Callable[[Path], Haetae]:
+def _command(forks: Server, folder: Path, knobs: dict[str, Any], **env: str) -> Callable[[Path], Haetae]:
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(knobs))
-    return lambda lake: Haetae(lake, path, **env)
+    return lambda lake: Haetae(forks, lake, path, **env)
 
 
 @pytest.fixture(scope="session")
-def haetae(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
+def forks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Server:
+    """The process of which commands are forked."""
+    base = tmp_path_factory.getbasetemp()
+    return Server(base if worker_id == "master" else base.parent)
+
+
+@pytest.fixture(scope="session")
+def haetae(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
     """The command on a lake, with one worker."""
-    return _command(tmp_path_factory.mktemp("params"), QUICK)
+    return _command(forks, tmp_path_factory.mktemp("params"), QUICK)
 
 
 @pytest.fixture(scope="session")
-def haetae_in_parallel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
+def haetae_in_parallel(forks: Server, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
     """The command on a lake, with two workers."""
-    return _command(tmp_path_factory.mktemp("params"), TWO_AT_A_TIME)
+    return _command(forks, tmp_path_factory.mktemp("params"), TWO_AT_A_TIME)
 
 
 @pytest.fixture(scope="session")
-def haetae_with_few_fakes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Haetae]:
+def haetae_with_few_fakes(
+    forks: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], Haetae]:
     """The command on a lake, with one worker, some generators, and one fake of each language by each.
 
     One of them, `mean_face`, is a package of its own, installed where the command and its workers find it.
@@ -120,7 +130,7 @@ def haetae_with_few_fakes(tmp_path_factory: pytest.TempPathFactory) -> Callable[
     (site / "mean_package.py").write_text(mean_face())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mean_package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[haetae.generators]\nmean_face = mean_package:MeanFace\n")
-    return _command(tmp_path_factory.mktemp("params"), ONE_OF_EACH, PYTHONPATH=str(site))
+    return _command(forks, tmp_path_factory.mktemp("params"), ONE_OF_EACH, PYTHONPATH=str(site))
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def first_run(
 ) -> tuple[Haetae, str]:
     """A lake on which the whole graph has run once, and what was printed."""
     made = haetae_with_few_fakes(tmp_path_factory.mktemp("whole") / "lake")
-    return made, made("run", "--sources", sample / "sources.yaml").stdout
+    return made, made.in_a_program_of_its_own("run", "--sources", sample / "sources.yaml")
 
 
 @pytest.fixture(scope="module")
