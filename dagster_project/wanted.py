@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from generators.registry import installed
+from generators.registry import did_you_mean, installed
 from haetae.dataset.shards import snapshot_id_of
 from haetae.errors import UsageError
 from haetae.lake import Lake
@@ -26,9 +26,8 @@ def wanted_generators(knobs: Generate, only: Sequence[str] = ()) -> list[str]:
         return sorted(key for key, card in cards.items() if card.profile in profiles)
     found = {name: [key for key, card in cards.items() if name in (key, card.name)] for name in names}
     if unknown := sorted(name for name, keys in found.items() if not keys):
-        raise UsageError(
-            f"no generator {', '.join(unknown)} is installed; there are: {', '.join(sorted(cards))}"
-        )
+        named = ", ".join(f"{name}{did_you_mean(name, cards)}" for name in unknown)
+        raise UsageError(f"no generator {named} is installed; there are: {', '.join(sorted(cards))}")
     return sorted({key for keys in found.values() for key in keys})
 
 

@@ -6,13 +6,15 @@ Where the files themselves lie is told by `generators.weights`.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from generators.protocol import Weights
+from generators.protocol import Card, Weights
 from haetae.errors import UsageError
 
 PINS = "HAETAE_PINS"
@@ -41,6 +43,30 @@ class Pin(BaseModel):
         )
 
 
+@dataclass(frozen=True)
+class Part:
+    """One part of a file of pins, and the files that loading wants of it. pins: name of that file, without `.yaml`."""
+
+    pins: str
+    name: str
+    pin: Pin
+    wanted: tuple[str, ...]
+
+    @property
+    def files(self) -> dict[str, str | None]:
+        """Filename → SHA-256, None where no pin gives one: what loading wants, and whatever else is pinned."""
+        return {name: self.pin.files.get(name) for name in (*self.wanted, *sorted(self.pin.files))}
+
+
+def parts_of(maker: type) -> tuple[Part, ...]:
+    """What the class of a generator says, by its class method `weight_parts`, that loading wants; empty without one.
+
+    Raises: UsageError for a file of pins that cannot be read.
+    """
+    told = getattr(maker, "weight_parts", None)
+    return () if told is None else tuple(told())
+
+
 def pins(name: str) -> dict[str, Pin]:
     """The pins of one file, by the name of their part (`unet`, `ko`, …).
 
@@ -57,14 +83,26 @@ def pins_file(name: str) -> Path:
     return given if given is not None and given.is_file() else _FOLDER / f"{name}.yaml"
 
 
-def require_pinned(key: str, name: str, weights: tuple[Weights, ...], wanted: tuple[str, ...]) -> None:
-    """Raises: UsageError naming each file of `wanted` that no pin gives a SHA-256 for, and what to do."""
-    known = {one.filename for one in weights}
-    if lacking := [filename for filename in wanted if filename not in known]:
+def lacking(card: Card, parts: Sequence[Part]) -> list[str]:
+    """The wanted files that a card does not list: no pin gave their SHA-256, or no revision, when it was read."""
+    known = {(one.repo, one.filename) for one in card.weights}
+    return [name for part in parts for name in part.wanted if (part.pin.repo, name) not in known]
+
+
+def require_pinned(card: Card, parts: Sequence[Part]) -> None:
+    """Raises: UsageError naming each wanted file that no pin gives a SHA-256 for, and what to do."""
+    if unknown := lacking(card, parts):
         raise UsageError(
-            f"{key}: the SHA-256 of {', '.join(lacking)} is not known. Copy {_FOLDER.name}/{name}.yaml, add the"
-            f" commit and the SHA-256 of each file, and set {PINS} to its folder"
+            f"{card.key}: the SHA-256 of {', '.join(unknown)} is not known. {_how_to_pin(parts[0].pins)}"
         )
+
+
+def _how_to_pin(name: str) -> str:
+    path = pins_file(name)
+    wanted = "the commit and the SHA-256 of each file"
+    if path.parent == _FOLDER:
+        return f"Copy {path} into a folder of yours, add {wanted}, and set {PINS} to that folder"
+    return f"Add {wanted} to {path}, which {PINS} names"
 
 
 @lru_cache(maxsize=64)

@@ -6,8 +6,9 @@ generator does, and which clips it gets, is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
 from generators.protocol import Card, Generator
@@ -67,9 +68,19 @@ def _chosen(key: str, classes: dict[str, type[Generator]], broken: list[Problem]
     known = ", ".join(classes) or "none"
     ill = "".join(f"\nBroken: {p.entry_point} of {p.package}: {p.message}" for p in broken)
     raise UsageError(
-        f"generator {key!r} is not installed; installed: {known}."
+        f"generator {key!r} is not installed{did_you_mean(key, classes)}; installed: {known}."
         f" Install the package that ships it, or pick one of these.{ill}"
     )
+
+
+def did_you_mean(given: str, keys: Iterable[str]) -> str:
+    """For a message, after a name that is not known: ` (did you mean a or b?)`; empty where no key is like it.
+
+    given: a name, or name@version; what is offered is the same.
+    """
+    known = {key if "@" in given else key.partition("@")[0]: None for key in keys}
+    near = get_close_matches(given, known, n=2, cutoff=0.7)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def card_digest(card: Card) -> str:

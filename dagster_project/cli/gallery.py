@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dagster_project.cli.choosing import check_generator
 from dagster_project.cli.console import error_console
 from dagster_project.cli.read import Json, print_json
 from dagster_project.cli.state import state_of
-from haetae.errors import UsageError
-from haetae.lake import Lake
 
 if TYPE_CHECKING:
     from haetae.web.exhibits import Exhibit
@@ -24,7 +23,9 @@ def gallery(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="An .html file below gallery/ of the lake; default: gallery/index.html there."
+            "--out",
+            help="An .html file below gallery/ of the lake; default: index.html there, or where a generator or a "
+            "language is chosen a page of that name: mesh_swap-ko.html.",
         ),
     ] = None,
     generator: Annotated[
@@ -73,16 +74,3 @@ def _missed(exhibits: Sequence[Exhibit]) -> str:
         return "none misses a threshold of quality.fakes"
     names = ", ".join(f"{name} ×{n}" for name, n in which.most_common())
     return f"{sum(bool(one.missed) for one in exhibits)} missing a threshold of quality.fakes ({names})"
-
-
-def check_generator(lake: Lake, generator: str) -> None:
-    """Raises: UsageError for a name, or name@version, that made no fake of the lake; it lists those that did."""
-    query = "SELECT generator, count(*) AS n FROM fakes GROUP BY ALL ORDER BY 1"
-    made = {row["generator"]: row["n"] for row in lake.sql(query).to_pylist()}
-    if any(generator in (key, key.partition("@")[0]) for key in made):
-        return
-    there = ", ".join(f"{key} ({n})" for key, n in made.items()) or "none yet"
-    raise UsageError(
-        f"no generator {generator} is in this lake's fakes; those that are, with their fakes: {there}; "
-        "all that could make some: haetae generators"
-    )

@@ -6,7 +6,6 @@ The rules are in `generators.conformance`, the templates of a new one in `genera
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,15 @@ from rich.table import Table
 
 from dagster_project.cli.console import error_console, out_console
 from dagster_project.cli.read import Json, print_json
+from dagster_project.cli.weights import (
+    parts_told,
+    pins_read,
+    places,
+    readiness,
+    weight_lines,
+    weights_of,
+    what_it_takes,
+)
 from generators.conformance.report import Report
 from generators.protocol import Card, Generator
 from haetae.errors import UsageError
@@ -44,11 +52,11 @@ def generators(context: typer.Context, as_json: Json = False) -> None:
         return
     from generators.registry import installed, problems
 
-    cards = [maker.card for maker in installed().values()]
+    makers = list(installed().values())
     if as_json:
-        print_json([{"generator": card.key, **card.model_dump(mode="json")} for card in cards])
+        print_json([{"generator": one.card.key, **one.card.model_dump(mode="json")} for one in makers])
     else:
-        _print_table(sorted(cards, key=lambda card: (card.family, card.profile, card.key)))
+        _print_table(sorted(makers, key=lambda one: (one.card.family, one.card.profile, one.card.key)))
     for problem in problems():
         typer.echo(
             f"haetae: {problem.entry_point} of {problem.package} cannot be used: {problem.message}", err=True
@@ -60,18 +68,19 @@ def describe(name: Name, as_json: Json = False) -> None:
     """The card of a generator: what it changes and needs, its licence, weights, parameters and paper."""
     from generators.registry import card_digest
 
-    card = _maker(name).card
-    weights = _weights(card)
+    maker = _maker(name)
+    card = maker.card
     if as_json:
         told = {"generator": card.key, **card.model_dump(mode="json"), "card_digest": card_digest(card)}
-        print_json({**told, "weights": weights, "weights_looked_for_in": _places(card)})
+        told |= {"weights": weights_of(card), "weights_looked_for_in": places(card)}
+        print_json({**told, "weight_parts": parts_told(maker), "pins": pins_read(maker)})
         return
     console = out_console()
     console.print(f"[bold]{card.key}[/bold]: {escape(card.description)}", highlight=False)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for what, value in _lines(card, weights):
+    for what, value in _lines(maker):
         table.add_row(what, value)
     table.add_row("card digest", card_digest(card))
     console.print(table, highlight=False, markup=False)
@@ -204,18 +213,19 @@ def _maker(name: str) -> type[Generator]:
     return find(keys[0] if keys else name)
 
 
-def _print_table(cards: list[Card]) -> None:
+def _print_table(makers: list[type[Generator]]) -> None:
     """The cards by family, on 80 columns; what is long is told by `describe`."""
     table = Table(
         "generator", "changes", "needs; languages; profile, licence", box=box.SIMPLE_HEAD, padding=0
     )
     for column, width in zip(table.columns, (27, 13), strict=False):
         column.min_width, column.no_wrap = width, True
-    for family in dict.fromkeys(card.family for card in cards):
+    for family in dict.fromkeys(one.card.family for one in makers):
         table.add_row(f"[bold]{family}[/bold]")
-        for card in (one for one in cards if one.family == family):
+        for maker in (one for one in makers if one.card.family == family):
+            card = maker.card
             licence = [card.licence] if card.licence != _OURS else []
-            told = [", ".join(card.needs) or "a clip", _spoken(card), ", ".join([_readiness(card), *licence])]
+            told = [", ".join(card.needs) or "a clip", _spoken(card), ", ".join([readiness(maker), *licence])]
             table.add_row(f"  {card.key}", ", ".join(card.modalities), "; ".join(told))
     console = out_console()
     console.print(table)
@@ -234,60 +244,16 @@ def _spoken(card: Card) -> str:
     return ", ".join(card.languages)
 
 
-def _readiness(card: Card) -> str:
-    """The profile, and what is in the way of a fake."""
-    missing = sum(not one["found"] for one in _weights(card))
-    if missing:
-        return f"{card.profile}, {missing} {'file' if missing == 1 else 'files'} of weights missing"
-    if card.learns:
-        return f"{card.profile}, learns first"
-    return f"{card.profile}, weights not pinned" if card.wants_weights else card.profile
-
-
-def _weights(card: Card) -> list[dict[str, Any]]:
-    """The weight files of a card, each with whether it is here."""
-    if not card.weights:
-        return []
-    from generators.weights import weights_missing
-
-    missing = set(weights_missing(card))
-    return [
-        {**one.model_dump(mode="json"), "found": f"{one.repo}@{one.revision}/{one.filename}" not in missing}
-        for one in card.weights
-    ]
-
-
-def _places(card: Card) -> list[str]:
-    if not card.weights:
-        return []
-    from generators.weights import FOLDERS, cache_folder
-
-    given = [part for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
-    return [*given, str(cache_folder())]
-
-
-def _what_it_takes(card: Card) -> str:
-    if card.learns:
-        return "learns from the faces of a lake before its first fake, without downloads"
-    if card.wants_weights:
-        return f"loads weights that are not pinned yet; `haetae generators verify {card.name}` says which"
-    return "runs without downloads" if card.profile == "embedded" else "loads pinned weights"
-
-
-def _lines(card: Card, weights: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def _lines(maker: type[Generator]) -> Iterator[tuple[str, str]]:
+    card = maker.card
     yield "family", card.family
     yield "changes", ", ".join(card.modalities)
     yield "needs", ", ".join(card.needs) or "nothing but a clip"
     yield "languages", ", ".join(card.languages)
-    yield "profile", f"{card.profile}: {_what_it_takes(card)}"
+    yield "profile", f"{card.profile}: {what_it_takes(maker)}"
     yield "runs", f"{card.runtime}, on {card.hardware}"
     yield "licence", card.licence
-    for one in weights:
-        state = "here" if one["found"] else "not here"
-        where = f"{one['repo']}@{one['revision'][:12]}/{one['filename']}"
-        yield "weights", f"{where} ({one['licence']}, SHA-256 {one['sha256'][:12]}…): {state}"
-    if weights:
-        yield "looked for in", ", ".join(_places(card))
+    yield from weight_lines(maker)
     for name, value in sorted(card.params.items()):
         yield "parameter", f"{name} = {value!r}"
     yield "intended use", card.intended_use

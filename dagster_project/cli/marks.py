@@ -12,8 +12,8 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
+from dagster_project.cli.choosing import chosen_fakes
 from dagster_project.cli.console import Show, error_console, out_console
-from dagster_project.cli.gallery import check_generator
 from dagster_project.cli.read import Json, print_json
 from dagster_project.cli.state import State, state_of
 from haetae.engine import Failed
@@ -51,7 +51,7 @@ def export(
     if out is None:
         raise UsageError("where to? give a folder, for example: haetae export --out release --where true")
     state = state_of(context)
-    chosen = _chosen(state, fakes or [], generator, where)
+    chosen = chosen_fakes(state, fakes or [], generator, where)
     _check_folder(state, out)
     done = _exported(state, chosen, out)
     told = {
@@ -133,7 +133,8 @@ def _exported(state: State, rows: list[dict[str, Any]], out: Path) -> Exports:
             show.begin("export", [f"{len(rows)} fakes to {escape(str(out))}"])
             return export_many(
                 state.lake, rows, out, engine, gate, _signing(state),
-                cues_of=_cues_of, crf=params.generate.crf, timeout_s=params.generate.timeout_s,
+                cues_of=_cues_of, language_of=_language_of,
+                crf=params.generate.crf, timeout_s=params.generate.timeout_s,
             )  # fmt: skip
     except KeyboardInterrupt:
         error_console().print("stopped; run the same command again to go on where it was", highlight=False)
@@ -151,36 +152,11 @@ def _cues_of(words: Sequence[Mapping[str, Any]]) -> list[Cue]:
     return [(cue.start_s, cue.end_s, cue.text) for cue in cues_of(timed)]
 
 
-def _chosen(
-    state: State, ids: Sequence[str], generator: str | None, where: str | None
-) -> list[dict[str, Any]]:
-    """Rows of `fakes` that are asked for, in the order of their ids. Raises: UsageError for none, or an unknown id."""
-    if not ids and generator is None and where is None:
-        raise UsageError(
-            "which? give ids of fakes, --generator NAME, or --where SQL (--where true: all of them)"
-        )
-    conditions, values = [], list[Any]()
-    if ids:
-        conditions.append("list_contains(?, fake_id)")
-        values.append(list(ids))
-    if generator is not None:
-        check_generator(state.filled_lake, generator)
-        conditions.append("(generator = ? OR split_part(generator, '@', 1) = ?)")
-        values += [generator, generator]
-    if where is not None:
-        conditions.append(f"({where})")
-    query = f"SELECT fake_id FROM fakes WHERE {' AND '.join(conditions)}"
-    wanted = {row["fake_id"] for row in state.filled_lake.sql(query, values).to_pylist()}
-    if unknown := sorted(set(ids) - wanted):
-        raise UsageError(
-            f'no such fake: {", ".join(unknown[:5])}; list them with: haetae sql "SELECT fake_id FROM fakes"'
-        )
-    if not wanted:
-        raise UsageError(
-            'no fake is chosen; see what there is with: haetae sql "SELECT generator, count(*) FROM fakes GROUP BY 1"'
-        )
-    rows = (row for row in state.lake.rows("fakes") if row["fake_id"] in wanted)
-    return sorted(rows, key=lambda row: str(row["fake_id"]))
+def _language_of(text: str, spoken: str) -> str | None:
+    """The language that a text is written in, told by its script and words."""
+    from haetae.voice.spoken import written_language
+
+    return written_language(text, spoken)
 
 
 def _signing(state: State) -> Signing:
@@ -217,7 +193,8 @@ def _print_exports(told: dict[str, Any]) -> None:
             for name, key in (("PSNR", "psnr_db"), ("SNR", "snr_db"))
             if row[key] is not None
         )
-        console.print(f"{row['file']}: {marks} marked ({change})", highlight=False, markup=False)
+        beside = f"; its subtitles: {row['subtitles']}" if row["subtitles"] else ""
+        console.print(f"{row['file']}: {marks} marked ({change}){beside}", highlight=False, markup=False)
     for row in (*told["refused"], *told["failed"]):
         console.print(f"{row['fake_id']}: {row['reason']}: {row['detail']}", style="red", markup=False)
     counts = ", ".join(f"{len(told[name])} {name}" for name in ("written", "unchanged", "refused", "failed"))
@@ -250,8 +227,10 @@ def _told_of(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             one and f"{one['mark']} ({one['agreement']:.0%} in agreement, {one['bit_errors']} bits corrected)"
         )
         yield f"{where} watermark", sure or "none"
+    from haetae.marks.stated import is_as_signed
+
     manifest = report["manifest"]
-    holds = manifest is not None and manifest["state"] in ("valid", "trusted")
+    holds = manifest is not None and is_as_signed(manifest)
     if manifest is None:
         yield "C2PA manifest", "none"
     else:

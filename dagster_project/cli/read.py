@@ -13,6 +13,7 @@ from rich.table import Table
 
 from dagster_project.cli.console import ANY_WIDTH, out_console
 from dagster_project.cli.state import state_of
+from haetae.errors import UsageError
 
 _NEXT = 12
 """How many nodes one step away are shown to a person."""
@@ -25,7 +26,10 @@ def sql(
     as_json: Json = False,
 ) -> None:
     """Query the lake's tables with DuckDB; `SHOW TABLES` and `DESCRIBE media` tell what there is."""
-    found = state_of(context).filled_lake.sql(query)
+    state = state_of(context)
+    if not query.strip():
+        raise UsageError('what is asked? give a query, for example: haetae sql "SHOW TABLES"')
+    found = state.filled_lake.sql(query)
     rows = found.to_pylist()
     if as_json:
         print_json(rows)

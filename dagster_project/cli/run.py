@@ -40,7 +40,10 @@ def run(
     ] = "",
     profile: Annotated[str | None, typer.Option("--profile", help="embedded or full.")] = None,
 ) -> None:
-    """Bring the lake up to date: from sources to a promoted detector, doing only what is missing."""
+    """Bring the lake up to date: from sources to a promoted detector, doing only what is missing.
+
+    A candidate that is not promoted is a result, with exit code 0: the gate's limits are `promote` in params.yaml.
+    """
     from dagster_project.refresh import closure
     from dagster_project.wanted import wanted_generators
 
@@ -69,7 +72,10 @@ def refresh(
         str, typer.Option("--until", help="Last stage to compute: fakes, labels, samples, … champion.")
     ] = "champion",
 ) -> None:
-    """Bring a new generator into a lake: its fakes of all that is there, the data set, the detector; nothing else."""
+    """Bring a new generator into a lake: its fakes of all that is there, the data set, the detector; nothing else.
+
+    A candidate that is not promoted is a result, with exit code 0: the gate's limits are `promote` in params.yaml.
+    """
     from dagster_project.wanted import wanted_generators
 
     state = state_of(context)

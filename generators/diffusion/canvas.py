@@ -16,7 +16,7 @@ from generators.crops import put_back
 from generators.diffusion.stable import FILES, Brush, Kind, Painter
 from generators.diffusion.views import Area, views
 from generators.followed import Followed
-from generators.pins import Pin, pins, pins_file, require_pinned
+from generators.pins import Part, Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeResult
 from generators.segments import changed_frames, runs, video_segments
 from haetae.errors import Rejected, UsageError
@@ -36,11 +36,16 @@ def pin_of(name: str) -> Pin:
     return known[PART]
 
 
+def parts_of_checkpoint(name: str) -> tuple[Part, ...]:
+    """What loading wants. Raises: UsageError as `pin_of`."""
+    return (Part(name, PART, pin_of(name), FILES),)
+
+
 def painter(card: Card, kind: Kind, device: str) -> Painter:
     """The network of a card. Raises: UsageError for files that are not pinned, missing, altered or unfitting."""
     from generators.weights import located
 
-    require_pinned(card.key, card.name, card.weights, FILES)
+    require_pinned(card, parts_of_checkpoint(card.name))
     return Painter.load(located(card), kind, device)
 
 

@@ -17,6 +17,7 @@ from generators.diffusion.canvas import (
     painted_frames,
     painted_view,
     painter,
+    parts_of_checkpoint,
     pin_of,
     within_budget,
 )
@@ -24,6 +25,7 @@ from generators.diffusion.prompts import About, prompt_for
 from generators.diffusion.surroundings import body_area, face_area, people, softened, without
 from generators.diffusion.views import AREAS
 from generators.followed import Followed, follow
+from generators.pins import Part
 from generators.protocol import Card, ClipView, FakeRequest, FakeResult, settings
 from haetae.errors import Rejected, UsageError
 from haetae.provenance.ids import seed_of
@@ -79,6 +81,11 @@ class SdInpaint:
 
     def __init__(self) -> None:
         self._painter: Painter | None = None
+
+    @classmethod
+    def weight_parts(cls) -> tuple[Part, ...]:
+        """What loading wants. Raises: UsageError for a file of pins that cannot be read."""
+        return parts_of_checkpoint(NAME)
 
     def load(self, device: str) -> None:
         """Read the checkpoint. Raises: UsageError for files that are not pinned, missing, altered or unfitting."""

@@ -16,7 +16,7 @@ from generators.followed import Followed, follow, smoothed_in_time
 from generators.lip_sync.driving import driving_voice
 from generators.lip_sync.timing import EASE_FRAMES, eased
 from generators.lip_sync.wav2lip_mel import mel_spectrogram, windows
-from generators.pins import pins, pins_file, require_pinned
+from generators.pins import Part, Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.repeatable import repeatable
 from generators.segments import changed_frames, video_segments
@@ -36,12 +36,16 @@ _FEATHER = 0.08
 _SMOOTH_FRAMES = 1.5
 
 
-def card_of() -> Card:
-    """The card, with the weights that are pinned now. Raises: UsageError for a file of pins that cannot be read."""
+def _pin() -> Pin:
     parts = pins(PINS)
     if "network" not in parts:
         raise UsageError(f"{pins_file(PINS)} has no part `network`")
-    pin = parts["network"]
+    return parts["network"]
+
+
+def card_of() -> Card:
+    """The card, with the weights that are pinned now. Raises: UsageError for a file of pins that cannot be read."""
+    pin = _pin()
     return Card(
         name="wav2lip",
         version="1",
@@ -70,6 +74,12 @@ class Wav2Lip:
         self._network: Network | None = None
         self._device = "cpu"
 
+    @classmethod
+    def weight_parts(cls) -> tuple[Part, ...]:
+        """What loading wants. Raises: UsageError for a file of pins that cannot be read, or lacks the part."""
+        pin = _pin()
+        return (Part(PINS, "network", pin, tuple(sorted(pin.files)) or (PUBLISHED,)),)
+
     def load(self, device: str) -> None:
         """Read the checkpoint.
 
@@ -78,8 +88,7 @@ class Wav2Lip:
         from generators.lip_sync.wav2lip_net import network_of
         from generators.weights import located, read_tensors
 
-        if not self.card.weights:
-            require_pinned(self.card.key, PINS, self.card.weights, (PUBLISHED,))
+        require_pinned(self.card, self.weight_parts())
         names = [one.filename for one in self.card.weights if one.filename.endswith((".pth", ".safetensors"))]
         if len(names) != 1 or len(self.card.weights) != 1:
             raise UsageError(

@@ -6,7 +6,7 @@ checkpoints consist of stands in `generators/pinned/mms_tts.yaml`.
 
 from __future__ import annotations
 
-from generators.pins import pins, pins_file, require_pinned
+from generators.pins import Part, Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.speech.laying import Rates, lay, what_is_said
 from generators.speech.placing import trimmed
@@ -30,11 +30,17 @@ class MmsTts:
     def __init__(self) -> None:
         self._voice: Vits | None = None
 
+    @classmethod
+    def weight_parts(cls) -> tuple[Part, ...]:
+        """What loading wants. Raises: UsageError for a file of pins that cannot be read, or lacks the language."""
+        language = cls.card.languages[0]
+        return (Part(PINS, language, _pin(language), FILES),)
+
     def load(self, device: str) -> None:
         """Read the checkpoint. Raises: UsageError for files that are not pinned, missing, altered or unfitting."""
         from generators.weights import located
 
-        require_pinned(self.card.key, PINS, self.card.weights, FILES)
+        require_pinned(self.card, self.weight_parts())
         self._voice = Vits.load(located(self.card), self.card.languages[0], device)
 
     def generate(self, request: FakeRequest) -> FakeResult:
@@ -69,14 +75,18 @@ class MmsTts:
         )
 
 
-def card_of(language: str) -> Card:
-    """The card of one language. Raises: UsageError for a file of pins that cannot be read, or lacks the language."""
+def _pin(language: str) -> Pin:
     known = pins(PINS)
     if language not in known:
         raise UsageError(
             f"{pins_file(PINS)} has no checkpoint for {language}; it has: {', '.join(known) or 'none'}"
         )
-    of = known[language]
+    return known[language]
+
+
+def card_of(language: str) -> Card:
+    """The card of one language. Raises: UsageError for a file of pins that cannot be read, or lacks the language."""
+    of = _pin(language)
     return Card(
         name=f"mms_tts_{language.partition('-')[0]}",
         version="1",

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from generators.pins import pins, require_pinned
+from generators.pins import Part, Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.segments import audio_segments
 from generators.speech.hifigan import HifiGan, MelSettings
 from generators.speech.networks import WEIGHT_FILES, strictest
 from generators.speech.stretches import put_in, sound_of, spans_of
+from haetae.errors import UsageError
 
 PINS = "neural_vocoder"
 """Name of the file of pins."""
+MEL_FILE = "preprocessor_config.json"
+
+
+def _parts() -> dict[str, Pin]:
+    known = pins(PINS)
+    if lacking := [name for name in ("vocoder", "mel") if name not in known]:
+        raise UsageError(f"{pins_file(PINS)} has no part {', '.join(lacking)}")
+    return known
 
 
 def _card() -> Card:
-    known = pins(PINS)
+    known = _parts()
     return Card(
         name="neural_vocoder",
         version="1",
@@ -51,14 +60,22 @@ class NeuralVocoder:
     def __init__(self) -> None:
         self._ready: tuple[HifiGan, MelSettings] | None = None
 
+    @classmethod
+    def weight_parts(cls) -> tuple[Part, ...]:
+        """What loading wants. Raises: UsageError for a file of pins that cannot be read, or lacks a part."""
+        known = _parts()
+        vocoder, mel = known["vocoder"], known["mel"]
+        tensors = next((name for name in WEIGHT_FILES if name in vocoder.files), WEIGHT_FILES[0])
+        return (
+            Part(PINS, "vocoder", vocoder, ("config.json", tensors)),
+            Part(PINS, "mel", mel, (MEL_FILE,)),
+        )
+
     def load(self, device: str) -> None:
         """Read the vocoder. Raises: UsageError for files that are not pinned, missing, altered or unfitting."""
         from generators.weights import located
 
-        names = {one.filename for one in self.card.weights}
-        tensors = next((name for name in WEIGHT_FILES if name in names), WEIGHT_FILES[0])
-        wanted = ("config.json", tensors, "preprocessor_config.json")
-        require_pinned(self.card.key, PINS, self.card.weights, wanted)
+        require_pinned(self.card, self.weight_parts())
         folder = located(self.card)
         vocoder = HifiGan.load(folder, device)
         self._ready = vocoder, MelSettings.load(folder, vocoder)

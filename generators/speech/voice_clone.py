@@ -6,13 +6,12 @@ The voice is told by `speaker`, spoken by `speecht5`; where the sentence goes is
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from generators.pins import Pin, pins, pins_file, require_pinned
+from generators.pins import Part, Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.speech.hifigan import HifiGan
 from generators.speech.laying import Rates, lay, what_is_said
@@ -39,19 +38,23 @@ class VoiceClone:
     def __init__(self) -> None:
         self._ready: tuple[SpeechT5, Speaker] | None = None
 
+    @classmethod
+    def weight_parts(cls) -> tuple[Part, ...]:
+        """What loading wants. Raises: UsageError for a file of pins that cannot be read, or lacks a part."""
+        parts = _parts(cls.card.languages[0])
+        wanted = {
+            "speech": (*_model_files(parts["speech"]), "tokenizer_config.json", "spm_char.model"),
+            "vocoder": _model_files(parts["vocoder"]),
+            "speaker": wanted_files(parts["speaker"].files),
+        }
+        return tuple(Part(PINS, name, pin, wanted[name]) for name, pin in parts.items())
+
     def load(self, device: str) -> None:
         """Read the networks. Raises: UsageError for files that are not pinned, missing, altered or unfitting."""
         language = self.card.languages[0]
-        parts = _parts(language)
-        wanted: dict[str, Callable[[list[str]], tuple[str, ...]]] = {
-            "speech": lambda names: (*_model_files(names), "tokenizer_config.json", "spm_char.model"),
-            "vocoder": _model_files,
-            "speaker": wanted_files,
-        }
         # Told for every part before the first is looked for.
-        for part, files in wanted.items():
-            names = [one.filename for one in parts[part].weights]
-            require_pinned(self.card.key, PINS, parts[part].weights, files(names))
+        require_pinned(self.card, self.weight_parts())
+        parts = _parts(language)
         vocoder = HifiGan.load(self._folder(parts["vocoder"]), device)
         voice = SpeechT5.load(self._folder(parts["speech"]), vocoder, language, device)
         speaker = Speaker.load(self._folder(parts["speaker"]), device)
@@ -112,8 +115,8 @@ def _likeness(speaker: Speaker, own: Vector, speech: Speech) -> dict[str, float]
     return measured
 
 
-def _model_files(names: list[str]) -> tuple[str, ...]:
-    return "config.json", next((name for name in WEIGHT_FILES if name in names), WEIGHT_FILES[0])
+def _model_files(pin: Pin) -> tuple[str, ...]:
+    return "config.json", next((name for name in WEIGHT_FILES if name in pin.files), WEIGHT_FILES[0])
 
 
 def _parts(language: str) -> dict[str, Pin]:

@@ -44,7 +44,8 @@ def captions(
     generator was used.
     """
     if verdict == "real":
-        return {language: caption(language, "real") for language in CAPTION_LANGUAGES}
+        nothing = _nothing_found(scores)
+        return {language: caption(language, nothing) for language in CAPTION_LANGUAGES}
     changed = {s.modality for s in segments} & {"video", "audio"}
     shown = [s for s in segments if not changed or s.modality in changed]
     start_s = min((s.start_s for s in shown), default=0.0)
@@ -66,3 +67,12 @@ def captions(
         language: caption(language, kind, family=family, start_s=start_s, end_s=end_s)
         for language in CAPTION_LANGUAGES
     }
+
+
+def _nothing_found(scores: Scores) -> CaptionKind:
+    """The sentence that names what was judged, and no picture or sound that is not there."""
+    if scores.audio is None and scores.video is not None:
+        return "real_picture"
+    if scores.video is None and scores.audio is not None:
+        return "real_sound"
+    return "real"

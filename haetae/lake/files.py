@@ -34,6 +34,10 @@ class Files:
             raise UsageError(f"cannot open the lake {root}: {error}") from error
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.base = os.path.abspath(base) if self.is_local else base.rstrip("/")
+        if self.is_local and (file := _file_in_the_way(self.base)):
+            raise UsageError(
+                f"cannot open the lake {root}: {file} is a file, and a lake is a folder; give another"
+            )
 
     def path(self, relative: str) -> str:
         """The path as the file system spells it. Raises: ValueError for a path that leaves the root."""
@@ -145,3 +149,10 @@ def _alive(pid: str) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _file_in_the_way(base: str) -> str | None:
+    """The file that is where a folder, or one of those that it lies in, should be."""
+    while not os.path.exists(base):
+        base = os.path.dirname(base)
+    return None if os.path.isdir(base) else base

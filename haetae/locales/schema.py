@@ -13,9 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 USE_CASES = ("social_media", "news", "voice_biometrics")
 
-CaptionKind = Literal["real", "video", "audio", "voice", "both", "sync", "region", "text", "unsure"]
+CaptionKind = Literal[
+    "real",
+    "real_picture",
+    "real_sound",
+    "video",
+    "audio",
+    "voice",
+    "both",
+    "sync",
+    "region",
+    "text",
+    "unsure",
+]
 PLACEHOLDERS: dict[str, set[str]] = {
     "real": set(),
+    "real_picture": set(),
+    "real_sound": set(),
     "video": {"family", "start_s", "end_s"},
     "audio": {"family", "start_s", "end_s"},
     "voice": {"family", "start_s", "end_s"},
@@ -76,10 +90,13 @@ class UseCases(Strict):
 class Templates(Strict):
     """One caption per kind of finding; placeholders in braces.
 
-    voice: the sound is fake and no picture was judged; unsure: fake by all scores together, by none of them alone.
+    real_picture, real_sound: nothing was found, and the picture or the sound alone was judged; voice: the sound is
+    fake and no picture was judged; unsure: fake by all scores together, by none of them alone.
     """
 
     real: str
+    real_picture: str
+    real_sound: str
     video: str
     audio: str
     voice: str

@@ -47,12 +47,14 @@ _TOLD = (
 @dataclass(frozen=True)
 class Parts:
     """What an export is made of. blob, source, masks: files of the lake: the fake, the clip it was made from, its
-    masks; subtitles: the document of those that it changes, None where it changes none."""
+    masks; subtitles: the document of those that it changes, None where it changes none; subtitles_language: that they
+    are written in, None where it cannot be told."""
 
     blob: Path
     source: Path | None = None
     masks: Path | None = None
     subtitles: str | None = None
+    subtitles_language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ def _sidecar(fake: Mapping[str, Any], card_digest: str, exported: Exported, part
         subtitles = {
             "file": exported.subtitles.name,
             "sha256": digest_of(parts.subtitles),
+            "language": parts.subtitles_language,
             "synthetic": True,
             "source_type": COMPOSITE,
         }

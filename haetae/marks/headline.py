@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from haetae.marks.stated import Stated
+from haetae.marks.stated import Stated, is_as_signed
 
 PARTS = ("file", "sidecar", "masks", "subtitles")
 _NAMES = {"sidecar": "its sidecar", "masks": "its masks", "subtitles": "its subtitles"}
@@ -31,7 +31,7 @@ def parts_changed(
     """
     words = {one.partition(":")[0] for one in wrong}
     found = {_PART_OF[word] for word in words if word in _PART_OF}
-    holds = _is_as_signed(stated)
+    holds = _holds(stated)
     if rewritten or (stated is not None and not holds):
         found.add("file")
     if "sidecar_differs" in words and "sidecar_changed" not in words:
@@ -55,16 +55,15 @@ def headline(
     *,
     missing: Sequence[str] = (),
     masters: Sequence[str] = (),
+    text_fakes: int = 0,
 ) -> str:
     """The conclusion, and what follows it: that all is as exported, or what is not.
 
-    missing: those of `PARTS` that do not lie beside it; masters: fakes of which an unmarked file is the master.
+    missing: those of `PARTS` that do not lie beside it; masters: fakes of which an unmarked file is the master;
+    text_fakes: how many fakes of text alone keep an unmarked file as it is.
     """
     if conclusion == "unmarked":
-        more = f" and {len(masters) - 1} more" if masters[1:] else ""
-        return conclusion + "".join(
-            f", but these bytes are the master of {fake_id}{more} in this lake" for fake_id in masters[:1]
-        )
+        return conclusion + _known_here(masters, text_fakes)
     if intact and missing:
         lost = " and ".join(_NAMES[part] for part in missing)
         return f"{conclusion}, every byte of what is here as it was exported; {lost} are missing"
@@ -84,9 +83,20 @@ def headline(
     return f"{conclusion}, its marks contradict each other"
 
 
-def _is_as_signed(stated: Stated | None) -> bool:
-    return stated is not None and stated.summary["state"] in ("valid", "trusted")
+def _holds(stated: Stated | None) -> bool:
+    return stated is not None and is_as_signed(stated.summary)
 
 
 def _many(beside: str) -> bool:
     return " and " in beside or beside.endswith("s")
+
+
+def _known_here(masters: Sequence[str], text_fakes: int) -> str:
+    """What the lake knows of the bytes of an unmarked file. Those that a fake of text keeps are its clip's."""
+    if masters:
+        more = f" and {len(masters) - 1} more" if masters[1:] else ""
+        return f", but these bytes are the master of {masters[0]}{more} in this lake"
+    if not text_fakes:
+        return ""
+    keep = "1 fake of text alone has" if text_fakes == 1 else f"{text_fakes} fakes of text alone have"
+    return f"; these bytes are a clip's of this lake, and {keep} this file, unchanged, as their own"

@@ -17,7 +17,7 @@ from haetae.lake import Lake
 from haetae.marks.credentials import ROOT, Credentials, development_credentials, load_credentials
 from haetae.marks.export import Exported, Parts, export, finished, masks_of, sidecar_of, subtitles_beside
 from haetae.marks.payload import OPEN_KEY, mark_of
-from haetae.marks.subtitles import CuesOf, subtitles_of
+from haetae.marks.subtitles import CuesOf, LanguageOf, subtitles_of, text_of
 from haetae.media.manifest import forbids_training
 from haetae.provenance.ids import file_sha256
 from haetae.provenance.ledger import Ledger
@@ -142,7 +142,8 @@ class ExportFakes:
         self._key = self._signing.watermark_key()
 
     def __call__(self, row: Row) -> Sequence[Row]:
-        """row: `fake_id`, `fake`: its row, `source_blob` (None: not named), and `subtitles` (None: unchanged)."""
+        """row: `fake_id`, `fake`: its row, `source_blob` (None: not named), `subtitles` (None: unchanged), and
+        `subtitles_language` (None: not told)."""
         fake, subtitles = row["fake"], row["subtitles"]
         out = target_of(Path(self._out), fake)
         told = _told(fake, out, subtitles)
@@ -153,6 +154,7 @@ class ExportFakes:
             source=self._blob(row["source_blob"]),
             masks=self._blob(fake["masks_blob"]),
             subtitles=subtitles,
+            subtitles_language=row["subtitles_language"],
         )
         try:
             made = export(
@@ -180,12 +182,13 @@ def export_many(
     signing: Signing,
     *,
     cues_of: CuesOf,
+    language_of: LanguageOf,
     crf: int,
     timeout_s: float,
 ) -> Exports:
     """Export rows of `fakes` into a folder, which is made; progress is told by the engine.
 
-    cues_of: how words of changed subtitles are shown, cue by cue.
+    cues_of: how words of changed subtitles are shown, cue by cue; language_of: which language they are written in.
     One that the gate refuses, or that fails, is collected and the others go on; what a stopped call had finished is
     not made again. Each decision and each export is in the ledger.
     Raises: UsageError for credentials that are of no use.
@@ -203,7 +206,9 @@ def export_many(
             refused.append(_refused(ledger, fake, verdict))
             continue
         row = {"fake_id": fake["fake_id"], "fake": dict(fake), "source_blob": blob_of.get(fake["clip_id"])}
-        asked.append({**row, "subtitles": subtitles_of(fake, cues_of)})
+        subtitles = subtitles_of(fake, cues_of)
+        written_in = None if subtitles is None else language_of(text_of(fake), fake["language"])
+        asked.append({**row, "subtitles": subtitles, "subtitles_language": written_in})
     step = ExportFakes(str(lake.root), str(out), signing, crf=crf, timeout_s=timeout_s)
     made: list[Row] = []
     for result in engine.map_rows(step, asked):
@@ -239,6 +244,15 @@ def mastered_by(lake: Lake, sha256: str) -> list[dict[str, Any]]:
     """
     condition = "starts_with(blob_id, ?) AND blob_id IS DISTINCT FROM clip_blob"
     return _fakes_where(lake, condition, f"{sha256}.")
+
+
+def text_fakes_of(lake: Lake, sha256: str) -> int:
+    """How many fakes of a lake change text alone, and so have the file of this digest, their clip's, as their own."""
+    query = (
+        "SELECT count(*) AS n FROM fakes JOIN (SELECT clip_id, blob_id FROM clips) USING (clip_id, blob_id) "
+        "WHERE starts_with(blob_id, ?)"
+    )
+    return int(lake.sql(query, [f"{sha256}."]).to_pylist()[0]["n"])
 
 
 def _fakes_where(lake: Lake, condition: str, value: str) -> list[dict[str, Any]]:

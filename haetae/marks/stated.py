@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def read_stated(path: Path, anchors_pem: str | None) -> Stated | None:
     trusted = state == "trusted" or (anchors_pem is None and state == "valid")
     wrong: list[str] = []
     notes: list[str] = []
-    if state not in ("valid", "trusted"):
+    if not is_as_signed(summary):
         why = ", ".join(summary.get("problems", ())) or summary.get("detail", "")
         wrong.append(f"manifest_{state}: {why}")
     elif not trusted:
@@ -73,6 +74,11 @@ def read_stated(path: Path, anchors_pem: str | None) -> Stated | None:
     return Stated(
         summary, fake_id, mark, watermarks, subtitles, modalities, trusted, tuple(wrong), tuple(notes)
     )
+
+
+def is_as_signed(summary: Mapping[str, Any]) -> bool:
+    """Whether a manifest, by its summary, is as it was signed, whoever signed it."""
+    return summary["state"] in ("valid", "trusted")
 
 
 def modalities_of(named: object) -> tuple[str, ...]:

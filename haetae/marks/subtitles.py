@@ -15,6 +15,14 @@ Cue = tuple[float, float, str]
 """start_s, end_s, seconds from the start of the clip, and what is shown."""
 CuesOf = Callable[[Sequence[Mapping[str, Any]]], Sequence[Cue]]
 """Cues of timed words, as the column `words` has them: `word`, `start_s`, `end_s`."""
+LanguageOf = Callable[[str, str], str | None]
+"""Of a text and the language spoken in its clip: the language it is written in, None where that cannot be told. All are
+BCP 47 tags."""
+
+
+def text_of(fake: Mapping[str, Any]) -> str:
+    """What the subtitles of a row of `fakes` say, without times."""
+    return str(fake["text"] or " ".join(word["word"] for word in fake["words"] or []))
 
 
 def subtitles_of(fake: Mapping[str, Any], cues_of: CuesOf) -> str | None:
@@ -54,11 +62,10 @@ def digest_of(document: str) -> str:
 
 
 def _whole(fake: Mapping[str, Any]) -> Cue:
-    said = fake["text"] or " ".join(word["word"] for word in fake["words"] or [])
     changed = [s for s in fake["segments"] if s["modality"] == "text"]
     start_s = min((s["start_s"] for s in changed), default=0.0)
     end_s = max((s["end_s"] for s in changed), default=fake["duration_s"])
-    return start_s, end_s, said
+    return start_s, end_s, text_of(fake)
 
 
 def _line(text: str) -> str:

@@ -22,7 +22,7 @@ from haetae.marks.beside import Sidecar, file_of, of_masks, of_subtitles, read_s
 from haetae.marks.export import masks_of, subtitles_beside
 from haetae.marks.headline import headline, parts_changed, parts_missing
 from haetae.marks.payload import OPEN_KEY
-from haetae.marks.release import exports_of, mastered_by, resolve
+from haetae.marks.release import exports_of, mastered_by, resolve, text_fakes_of
 from haetae.marks.stated import Stated, read_stated
 from haetae.marks.video import VideoMark, read_frames_mark
 from haetae.media.audio import iter_audio
@@ -54,8 +54,9 @@ class Report:
     given); video, audio: the watermarks, each with its payload and how sure it is; manifest: its summary, and under
     `fake` what it states of the fake; sidecar: `agrees`, `differs` or none, whatever masks and subtitles are;
     resolves_to: fakes of the lake that the mark stands for, or without a mark those whose master this is, None without
-    a lake; disagreements: what does not fit together, as `word: detail`; notes: what could not be looked at, and why,
-    what is missing, and what else is worth knowing.
+    a lake; text_fakes: how many fakes of text alone have an unmarked file as theirs, which does not make it a fake,
+    None without a lake; disagreements: what does not fit together, as `word: detail`; notes: what could not be looked
+    at, and why, what is missing, and what else is worth knowing.
     """
 
     file: str
@@ -71,6 +72,7 @@ class Report:
     manifest: dict[str, Any] | None
     sidecar: str | None
     resolves_to: list[dict[str, Any]] | None
+    text_fakes: int | None
     disagreements: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -107,6 +109,7 @@ def verify(
     if found and stated is None:
         notes.append(_MANIFEST_MISSING)
     resolved = None if lake is None else mastered_by(lake, sha256) if mark is None else resolve(lake, mark)
+    texts = None if lake is None else text_fakes_of(lake, sha256) if mark is None else 0
     exported = _exports(lake, resolved)
     if mark is not None and resolved is not None:
         wrong += _of_lake(sha256, resolved, exported, stated, notes)
@@ -115,7 +118,7 @@ def verify(
     return Report(
         file=path.name,
         sha256=sha256,
-        **_concluded(ours, wrong, changed, stated, notes, resolved or ()),
+        **_concluded(ours, wrong, changed, stated, notes, resolved or (), texts or 0),
         changed=changed,
         mark=mark,
         fake_id=stated.fake_id if stated is not None and stated.holds else None,
@@ -124,6 +127,7 @@ def verify(
         manifest=stated.summary if stated is not None else None,
         sidecar=None if sidecar is None else _of_sidecar(wrong),
         resolves_to=resolved,
+        text_fakes=texts,
         disagreements=tuple(wrong),
         notes=tuple(notes),
     )
@@ -294,6 +298,7 @@ def _concluded(
     stated: Stated | None,
     notes: Sequence[str],
     resolved: Sequence[Mapping[str, Any]],
+    text_fakes: int,
 ) -> dict[str, Any]:
     """`conclusion`, `intact` and `headline` of a report."""
     conclusion: Conclusion = "disagrees" if wrong else "marked" if ours else "unmarked"
@@ -302,5 +307,7 @@ def _concluded(
         intact = not wrong and stated is not None and stated.holds
     masters = [fake["fake_id"] for fake in resolved]
     missing = parts_missing(notes)
-    said = headline(conclusion, intact, changed, wrong, stated, missing=missing, masters=masters)
+    said = headline(
+        conclusion, intact, changed, wrong, stated, missing=missing, masters=masters, text_fakes=text_fakes
+    )
     return {"conclusion": conclusion, "intact": intact, "headline": said}

@@ -52,6 +52,8 @@ _TAMIL_END_LETTERS = 6
 """Shortest word of which the ending tells: Malay has `bunga`."""
 _LEAST = 1e-4
 _LIKELY_INDONESIAN = 0.8
+SURE = 0.65
+"""Less than this is even odds or little more: what fits Malay and Indonesian alike, or a script for a few words."""
 _HOUSE = {"ko": "ko", "ms": "ms", "ta": "ta"}
 
 
@@ -208,3 +210,18 @@ def _default() -> LanguageJudge:
 def spoken_language(text: str) -> Spoken | None:
     """The language of a text with a judge that is kept for the process; see `LanguageJudge.spoken`."""
     return _default().spoken(text)
+
+
+def written_language(text: str, expected: str) -> str | None:
+    """BCP 47 tag of the language of a text, by its script and words; None where that cannot be told for sure.
+
+    expected: tag of the language that it is likely to be in: it is believed with less evidence, and of English it
+    tells the variety. Plain English elsewhere is `en`.
+    """
+    found = spoken_language(text)
+    if found is None:
+        return None
+    tag = found.detail if found.language == "other" else found.language
+    if expected == "en-SG" and found.detail == "en":
+        tag = expected
+    return tag if tag == expected or found.confidence >= SURE else None

@@ -7,6 +7,7 @@ one fake is gathered in `exhibits`; the report is another page.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,11 +48,12 @@ def write_gallery(
 ) -> Gallery:
     """Write the page of at most n fakes, dealt evenly over generators and languages; the same lake gives equal bytes.
 
-    out: an .html file below `gallery/` of the lake; None: `gallery/index.html`. generator: name or name@version.
+    out: an .html file below `gallery/` of the lake; None: `index.html` there, or a page of its own for a choice, such
+    as `mesh_swap-ko.html`. generator: name or name@version.
     The page appears under its name only when complete.
     Raises: UsageError for another place, a lake that is not on a local disk, or a choice that no fake fits.
     """
-    page = _place(lake, out)
+    page = _place(lake, out, page_of(generator, language))
     fits = _how_many(lake, generator, language)
     if not fits:
         chosen = [f"generator {generator}" if generator else "", f"language {language}" if language else ""]
@@ -66,10 +68,16 @@ def write_gallery(
     return Gallery(page, exhibits, fits)
 
 
-def _place(lake: Lake, out: Path | None) -> Path:
+def page_of(generator: str | None, language: str | None) -> str:
+    """File name of the page of a choice; that of the whole lake is `index.html`."""
+    chosen = "-".join(filter(None, (generator, language)))
+    return f"{re.sub(r'[^A-Za-z0-9_@.-]+', '_', chosen).lstrip('.')}.html" if chosen else PAGE
+
+
+def _place(lake: Lake, out: Path | None, name: str) -> Path:
     folder = lake.local_path(FOLDER)
     # Without links: a folder that leads out of the store is another place.
-    page = (folder / PAGE if out is None else out).resolve()
+    page = (folder / name if out is None else out).resolve()
     folder = lake.local_path("").resolve() / FOLDER
     if not page.is_relative_to(folder) or page.suffix != ".html" or page.is_dir():
         raise UsageError(

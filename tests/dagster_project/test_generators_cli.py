@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from generators.pins import pins_file
 from generators.registry import card_digest, installed
 from tests.dagster_project.conftest import InProcess
 from tests.generators.conformance.conftest import shared_clips
@@ -162,12 +163,56 @@ def test_weights_are_told_with_where_they_are_looked_for_and_whether_they_are_th
     assert "missing" not in row
 
 
+def test_what_loading_wants_is_listed_file_by_file_where_pins_are_not_complete(
+    haetae: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HAETAE_PINS", raising=False)
+    monkeypatch.setenv("HAETAE_CACHE", str(tmp_path / "cache"))
+    code, out, _ = haetae("generators", "describe", "mms_tts_ko")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert code == 0
+    assert any(line.startswith("part ko facebook/mms-tts-kor, revision 1b6491366d2e") for line in lines)
+    for name in ("config.json", "tokenizer_config.json", "vocab.json"):
+        assert f"file {name}: SHA-256 not known" in lines
+    assert any(line.startswith("file model.safetensors: SHA-256 915e6a5fd42f…, not here") for line in lines)
+    assert f"pins {pins_file('mms_tts')}; to give your own: HAETAE_PINS=folder with mms_tts.yaml" in lines
+    told = json.loads(haetae("generators", "describe", "sd_inpaint", "--json")[1])
+    (part,) = told["weight_parts"]
+    assert (part["part"], part["revision"], told["weights"]) == ("checkpoint", None, [])
+    assert {"filename": "unet/config.json", "sha256": None, "found": None} in part["files"]
+    assert told["pins"] == str(pins_file("sd_inpaint"))
+    _, out, _ = haetae("generators", "describe", "voice_clone_en")
+    assert out.count("revision not pinned yet") == 3, "speech, vocoder, speaker"
+    assert "embedding_model.ckpt: SHA-256 not known" in out
+
+
+def test_the_list_says_not_pinned_where_some_wanted_files_have_no_pin(
+    haetae: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HAETAE_PINS", raising=False)
+    rows = {line.split()[0]: line for line in haetae("generators")[1].splitlines() if "@" in line}
+    for key in ("mms_tts_ko@1", "mms_tts_ta@1", "mms_tts_ms@1", "latentsync@1", "neural_vocoder@1"):
+        assert "weights not pinned" in rows[key], rows[key]
+    assert "not pinned" not in rows["llm_rewrite@1"]
+
+
 @pytest.mark.parametrize("command", ["describe", "verify"])
 def test_an_unknown_generator_exits_2_and_names_what_is_installed(command: str, haetae: Run) -> None:
     code, _, err = haetae("generators", command, "nobody")
     assert code == 2
     assert "'nobody' is not installed" in err
     assert "self_blend@1" in err
+
+
+def test_a_generator_that_is_nearly_named_is_offered(haetae: Run, tmp_path: Path) -> None:
+    code, _, err = haetae("--lake", tmp_path / "lake", "run", "--generators", "mesh_swp")
+    assert code == 2 and "no generator mesh_swp (did you mean mesh_swap?) is installed" in err
+    assert (
+        "'self_blnd' is not installed (did you mean self_blend?)"
+        in haetae("generators", "describe", "self_blnd")[2]
+    )
+    assert "(did you mean self_blend@1?)" in haetae("generators", "verify", "self_blend@3")[2]
+    assert "did you mean" not in haetae("generators", "describe", "nobody")[2]
 
 
 def test_a_generator_that_keeps_the_rules_exits_0(haetae: Run, plugin: Callable[..., Path]) -> None:

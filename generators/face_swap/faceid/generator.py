@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from generators.crops import Cut, cut, put_back
 from generators.followed import Followed, follow
-from generators.pins import pins, require_pinned
-from generators.protocol import Card, FakeRequest, FakeResult, Weights, settings
+from generators.pins import Part, Pin, pins, require_pinned
+from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.segments import changed_frames, video_segments
 from haetae.errors import Rejected, UsageError
 from haetae.provenance.ids import seed_of
@@ -43,11 +43,16 @@ _SINGLE = {"adapter": ADAPTER, "recogniser": RECOGNISER}
 Settings = dict[str, float | int | str | bool]
 
 
-def card_of() -> Card:
-    """The card with the pins as they are now. Raises: UsageError for a file of pins that cannot be read."""
+def _pins() -> dict[str, Pin]:
     parts = pins(NAME)
     if lacking := [part for part in ("base", *_SINGLE) if part not in parts]:
         raise UsageError(f"the pins of {NAME} have no part {', '.join(lacking)}")
+    return parts
+
+
+def card_of() -> Card:
+    """The card with the pins as they are now. Raises: UsageError for a file of pins that cannot be read."""
+    parts = _pins()
     return Card(
         name=NAME,
         version="1",
@@ -88,6 +93,16 @@ class FaceIdSwap:
     def __init__(self) -> None:
         self._loaded: tuple[Painter, Recogniser] | None = None
 
+    @classmethod
+    def weight_parts(cls) -> tuple[Part, ...]:
+        """What loading wants. Raises: UsageError for a file of pins that cannot be read, or lacks a part."""
+        known = _pins()
+        single = [
+            Part(NAME, name, known[name], tuple(sorted(known[name].files)) or (published,))
+            for name, published in _SINGLE.items()
+        ]
+        return (Part(NAME, "base", known["base"], BASE), *single)
+
     def load(self, device: str) -> None:
         """Read checkpoint, adapter and recogniser.
 
@@ -98,17 +113,15 @@ class FaceIdSwap:
         from generators.repeatable import repeatable
         from generators.weights import located
 
-        single = {part: self._single(part) for part in _SINGLE}
-        wanted = (*BASE, *(one.filename for one in single.values() if one is not None))
-        wanted += tuple(name for part, name in _SINGLE.items() if single[part] is None)
-        require_pinned(self.card.key, NAME, self.card.weights, wanted)
+        parts = self.weight_parts()
+        require_pinned(self.card, parts)
+        single = {part.name: self._single(part) for part in parts if part.name in _SINGLE}
         folder = located(self.card)
-        adapter, recogniser = single["adapter"], single["recogniser"]
-        assert adapter is not None
-        assert recogniser is not None
         with repeatable(0, device):
-            painter = Painter.read(folder, folder / adapter.filename, device)
-            known = Recogniser.read(folder / recogniser.filename, recogniser.sha256, device)
+            painter = Painter.read(folder, folder / single["adapter"], device)
+            recogniser = single["recogniser"]
+            sha256 = _pins()["recogniser"].files[recogniser]
+            known = Recogniser.read(folder / recogniser, sha256, device)
         self._loaded = painter, known
 
     def generate(self, request: FakeRequest) -> FakeResult:
@@ -166,15 +179,13 @@ class FaceIdSwap:
                     put_back(frames[t], masks[t], at, sequence.frame(t, at, hard), soft)
         return frames, masks
 
-    def _single(self, part: str) -> Weights | None:
-        """The one file of a part, if it is pinned. Raises: UsageError for several."""
-        pinned = pins(NAME)[part]
-        files = [one for one in self.card.weights if one.repo == pinned.repo and one.filename in pinned.files]
-        if len(files) > 1:
+    def _single(self, part: Part) -> str:
+        """The one file of a part. Raises: UsageError for several."""
+        if len(part.wanted) > 1:
             raise UsageError(
-                f"{self.card.key}: {len(files)} files are pinned for its {part}, which is one file"
+                f"{self.card.key}: {len(part.wanted)} files are pinned for its {part.name}, which is one file"
             )
-        return files[0] if files else None
+        return part.wanted[0]
 
 
 def _looks(face: Followed) -> list[tuple[NDArray[np.uint8], NDArray[np.float32]]]:

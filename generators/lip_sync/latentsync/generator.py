@@ -7,7 +7,7 @@ a fake.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from generators.lip_sync.driving import Driving, driving_voice
 from generators.lip_sync.latentsync.faces import cut, drawn_mask, read_mask, soft_region
 from generators.lip_sync.latentsync.layout import PUBLISHED, read_layout
 from generators.lip_sync.timing import EASE_FRAMES, eased
-from generators.pins import Pin, pins, pins_file, require_pinned
+from generators.pins import Part, Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.repeatable import repeatable
 from generators.segments import changed_frames, runs, video_segments
@@ -32,14 +32,12 @@ if TYPE_CHECKING:
     from generators.lip_sync.latentsync.hearing import Hearing
 
 PINS = "latentsync"
-PARTS = ("unet", "whisper", "vae")
-WANTED = (
-    "latentsync_unet.pt",
-    "whisper/tiny.pt",
-    "config.json",
-    "diffusion_pytorch_model.safetensors",
-)
-"""Files of the published checkpoint, named where nothing is pinned."""
+PARTS = {
+    "unet": "latentsync_unet.pt",
+    "whisper": "whisper/tiny.pt",
+    "vae": "diffusion_pytorch_model.safetensors",
+}
+"""Parts, and the tensors of the published checkpoint, named where none are pinned."""
 TENSORS = (".pt", ".pth", ".safetensors")
 MAX_STEPS = 200
 MAX_GUIDANCE = 10.0
@@ -50,6 +48,14 @@ def _parts() -> dict[str, Pin]:
     if lacking := [name for name in PARTS if name not in parts]:
         raise UsageError(f"{pins_file(PINS)} has no part {', '.join(lacking)}")
     return parts
+
+
+def _wanted(part: str, pin: Pin) -> tuple[str, ...]:
+    """The tensors of a part as they are pinned or else published; of the autoencoder its settings beside them too."""
+    if part not in PARTS:
+        return ()
+    tensors = tuple(name for name in sorted(pin.files) if name.endswith(TENSORS)) or (PARTS[part],)
+    return (str(PurePosixPath(tensors[0]).with_name("config.json")), *tensors) if part == "vae" else tensors
 
 
 def card_of() -> Card:
@@ -85,6 +91,11 @@ class LatentSync:
         self._drawing: Drawing | None = None
         self._hearing: Hearing | None = None
 
+    @classmethod
+    def weight_parts(cls) -> tuple[Part, ...]:
+        """What loading wants. Raises: UsageError for a file of pins that cannot be read, or lacks a part."""
+        return tuple(Part(PINS, name, pin, _wanted(name, pin)) for name, pin in _parts().items())
+
     def load(self, device: str) -> None:
         """Read the checkpoints; half precision on a GPU.
 
@@ -92,15 +103,10 @@ class LatentSync:
         """
         from generators.weights import located
 
-        parts = _parts()
-        if lacking := [name for name in PARTS if not parts[name].weights]:
-            require_pinned(self.card.key, PINS, self.card.weights, WANTED)
-            raise UsageError(
-                f"{self.card.key}: no file of {', '.join(lacking)} is pinned in {pins_file(PINS)}"
-            )
+        require_pinned(self.card, self.weight_parts())
         folder = located(self.card)
         try:
-            self._drawing, self._hearing = _loaded(folder, parts, device)
+            self._drawing, self._hearing = _loaded(folder, _parts(), device)
         except UsageError as error:
             raise UsageError(f"{self.card.key}: {error}") from error
 

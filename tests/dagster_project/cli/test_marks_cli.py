@@ -73,6 +73,7 @@ def test_all_of_a_generator_are_exported_and_the_second_time_left_as_they_are(
     assert code == 0 and len(told["written"]) == 2
     code, told, _ = haetae("export", "--out", out, "--where", "seed = 7 AND language = 'ms'", "--json")
     assert code == 0 and not told["written"] and len(told["unchanged"]) == 2
+    assert "subtitles" not in haetae("export", "--out", tmp_path / "other", "--where", "true")[1]
     code, said, _ = haetae("export", "--out", out, "--generator", "espeak_tts@1")
     assert code == 0 and "0 written, 2 unchanged, 0 refused, 0 failed" in said
 
@@ -131,6 +132,31 @@ def test_an_unknown_generator_is_named_as_such_with_those_that_there_are(haetae:
     assert code == 2 and "no fake of generator espeak_tts and language ko" in err
 
 
+def test_a_fake_that_is_there_but_not_among_those_chosen_is_told_as_such(
+    haetae: Run, lake: Lake, tmp_path: Path
+) -> None:
+    rows = [dict(row) for row in lake.rows("fakes")]
+    rows[1]["generator"] = "world_voice@1"
+    lake.write("fakes", "b1~g@1", rows, LINEAGE)
+    mine, other = rows[0]["fake_id"], rows[1]["fake_id"]
+    asked = ("export", "--out", tmp_path / "x", mine, other)
+    code, _, err = haetae(*asked, "--generator", "espeak_tts")
+    assert code == 2 and "no such fake" not in err
+    told = "is there, but world_voice@1 made it, so it is not among those of --generator espeak_tts"
+    assert f"{other} {told}" in err and f"{mine} is there" not in err
+    code, _, err = haetae(*asked, "fake-0000", "--where", "generator = 'espeak_tts@1'")
+    assert code == 2 and "no such fake: fake-0000;" in err
+    assert f"{other} of world_voice@1 is there, but it does not fit --where" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_name_that_is_nearly_a_generators_is_answered_with_it(haetae: Run, tmp_path: Path) -> None:
+    for words in (("export", "--out", tmp_path / "x"), ("gallery",)):
+        assert "(did you mean espeak_tts?)" in haetae(*words, "--generator", "espeak_tss")[2], words
+        assert "(did you mean espeak_tts@1?)" in haetae(*words, "--generator", "espeak_tts@2")[2], words
+        assert "did you mean" not in haetae(*words, "--generator", "nope")[2], words
+
+
 def test_changed_subtitles_are_exported_as_cues_that_can_be_read_in_time(
     haetae: Run, lake: Lake, tmp_path: Path
 ) -> None:
@@ -148,6 +174,11 @@ def test_changed_subtitles_are_exported_as_cues_that_can_be_read_in_time(
     assert shown.read_text(encoding="utf-8") == (
         "1\n00:00:00,100 --> 00:00:00,700\n봄꽃 축제가\n\n2\n00:00:01,400 --> 00:00:01,800\n목요일에\n"
     )
+    told_of = json.loads(Path(told["written"][0]["sidecar"]).read_text(encoding="utf-8"))
+    assert (told_of["language"], told_of["subtitles"]["language"]) == ("ms", "ko"), "spoken, and written"
+    _, said, _ = haetae("export", "--out", tmp_path / "again", rows[0]["fake_id"])
+    line = next(one for one in said.splitlines() if rows[0]["fake_id"] in one)
+    assert line.endswith(f"; its subtitles: {tmp_path / 'again' / shown.name}")
     shown.write_text("1\n00:00:00,100 --> 00:00:00,700\n봄꽃\n", encoding="utf-8")
     _, report, _ = haetae("verify", f"{told['written'][0]['file']}.json", "--json")
     assert report["changed"] == ["subtitles"]
@@ -237,12 +268,22 @@ def test_a_master_of_several_fakes_is_said_to_be_one_and_the_number_of_others(
     assert report["headline"].endswith(" and 1 more in this lake") and len(report["resolves_to"]) == 2
 
 
-def test_a_clip_whose_bytes_a_fake_of_text_keeps_is_not_called_a_master(haetae: Run, lake: Lake) -> None:
+def test_a_clip_whose_bytes_fakes_of_text_keep_is_no_master_and_they_are_counted(
+    haetae: Run, lake: Lake
+) -> None:
     clip = next(one for one in lake.rows("clips") if one["clip_id"] == ids("target"))
     rows = [{**row, "modalities": ["text"], "blob_id": clip["blob_id"]} for row in lake.rows("fakes")]
     lake.write("fakes", "b1~g@1", rows, LINEAGE)
     _, report, _ = haetae("verify", lake.open_local(clip["blob_id"]), "--json")
-    assert (report["headline"], report["resolves_to"]) == ("unmarked", [])
+    assert (report["conclusion"], report["resolves_to"], report["text_fakes"]) == ("unmarked", [], 2)
+    shared = "unmarked; these bytes are a clip's of this lake, and"
+    assert report["headline"] == f"{shared} 2 fakes of text alone have this file, unchanged, as their own"
+    lake.write("fakes", "b1~g@1", rows[:1], LINEAGE)
+    _, said, _ = haetae("verify", lake.open_local(clip["blob_id"]))
+    assert f"{shared} 1 fake of text alone has this file" in said
+    lake.write("fakes", "b1~g@1", [], LINEAGE)
+    _, report, _ = haetae("verify", lake.open_local(clip["blob_id"]), "--json")
+    assert (report["headline"], report["text_fakes"]) == ("unmarked", 0)
 
 
 def test_what_a_manifest_states_that_does_not_hold_is_printed_as_a_claim(

@@ -44,3 +44,33 @@ def test_a_hint_names_the_lake_that_was_asked(lake: Lake, in_process: InProcess)
     code, _, said = in_process("--lake", lake.root, "trace", "nobody")
     assert code == 2
     assert f'list ids with: haetae --lake {lake.root} sql "SELECT' in " ".join(said.split())
+
+
+@pytest.mark.parametrize("query", ["", "  \n"])
+def test_an_empty_query_is_answered_with_one_to_type(lake: Lake, in_process: InProcess, query: str) -> None:
+    code, _, said = in_process("--lake", lake.root, "sql", query)
+    assert code == 2
+    assert f'give a query, for example: haetae --lake {lake.root} sql "SHOW TABLES"' in " ".join(said.split())
+
+
+@pytest.mark.parametrize("words", [("sql", "SELECT 1"), ("gallery",), ("run",), ("trace", "x")])
+@pytest.mark.parametrize("below", ["", "lake/deeper"])
+def test_a_file_in_the_place_of_a_lake_is_bad_usage(
+    tmp_path: Path, in_process: InProcess, words: tuple[str, ...], below: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("no lake")
+    code, out, said = in_process("--lake", tmp_path / "notes.txt" / below, *words)
+    assert (code, out) == (2, "")
+    assert f"{tmp_path / 'notes.txt'} is a file, and a lake is a folder" in " ".join(said.split())
+    assert (tmp_path / "notes.txt").read_text() == "no lake"
+
+
+@pytest.mark.parametrize("command", ["run", "refresh"])
+def test_the_help_says_that_no_promotion_is_no_failure_and_where_its_limits_stand(
+    in_process: InProcess, command: str
+) -> None:
+    code, said, _ = in_process(command, "--help")
+    told = " ".join(said.replace("│", " ").split())
+    assert code == 0
+    assert "not promoted is a result, with exit code 0" in told
+    assert "the gate's limits are `promote` in params.yaml" in told

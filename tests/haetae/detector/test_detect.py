@@ -144,6 +144,24 @@ def test_a_sentence_claims_no_more_than_the_scores_and_names_no_picture_that_is_
         assert not any("{" in text for text in said.values())
 
 
+def test_a_real_verdict_names_only_what_was_judged() -> None:
+    """Of a sound file nothing is said about a picture, nor of a picture about sound."""
+    both, seen, heard = (
+        captions("real", scores, [])
+        for scores in (Scores(0.1, 0.1, 0.1, 0.1), Scores(0.1, 0.1, None, None), Scores(0.1, None, 0.1, None))
+    )
+    assert both["en"] == "No sign of manipulation was found in the picture or the sound."
+    assert seen["en"] == "No sign of manipulation was found in the picture."
+    assert heard["en"] == "No sign of manipulation was found in the sound."
+    for language in ("ko", "en", "ms", "ta"):
+        assert len({both[language], seen[language], heard[language]}) == 3
+    for said, absent in (
+        (seen, ("소리", "sound", "bunyi", "ஒலியி")),
+        (heard, ("영상", "picture", "gambar", "படத்தி")),
+    ):
+        assert not any(word in text for word, text in zip(absent, said.values(), strict=True)), said
+
+
 def test_a_clip_that_is_fake_by_one_modality_speaks_louder_than_faint_signs_in_another() -> None:
     """Segments and sentence of a file are of the clips whose evidence is clear, where there are such."""
     by_sum = Detection("fake", Scores(0.8, 0.45, 0.45, 0.4), segments=(Segment("video", 0.0, 1.0, 0.45),))
@@ -198,6 +216,7 @@ def test_sound_alone_is_judged_as_sound_and_progress_is_told(detector: Detector,
     assert told == [("cut", 0, 1), ("cut", 1, 1), ("look", 0, 1), ("look", 1, 1)]
     assert found["modalities"]["video"] is None and found["modalities"]["sync"] is None
     assert found["tracks"] == [] and found["score"] == pytest.approx(found["modalities"]["audio"])
+    assert "picture" not in found["captions"]["en"], "whatever the verdict is"
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not a video</html>", b"\x00" * 4000])

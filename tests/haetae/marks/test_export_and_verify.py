@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -123,6 +124,16 @@ def test_the_sidecar_tells_how_the_fake_was_made(exported):
     assert told["parameters"] == {"blend": 0.5} and told["seed"] == 2**62 + 1
     assert told["masks"] == {"file": "release.mp4.masks.npz", "sha256": file_sha256(exported.masks)}
     assert told["segments"] and told["licence"] and told["card_digest"]
+
+
+def test_what_the_documentation_lets_one_try_leaves_the_watermarks_and_takes_the_manifest(exported, tmp_path):
+    text = (Path(__file__).parents[3] / "docs" / "marks.md").read_text(encoding="utf-8")
+    (command,) = (line for line in text.splitlines() if line.startswith("ffmpeg "))
+    _, _, given, *options, _ = shlex.split(command)
+    assert given == "fake-….mp4"
+    report = verify(recode(exported.path, tmp_path / "back.mp4", *options))
+    assert (report.video.mark, report.audio.mark, report.manifest) == (MARK, MARK, None)
+    assert report.headline == "marked, the file was changed since it was exported"
 
 
 @pytest.mark.parametrize("where", ["media", "manifest", "end"])
@@ -249,8 +260,8 @@ def subtitled(films, credentials, tmp_path) -> Exported:
     """A voice whose subtitles were changed."""
     row = fake_row(modalities=["text"], masks_blob=None, text="x", duration_s=3.0, n_frames=0)
     return export(
-        Parts(films["fake.wav"], subtitles=SHOWN), row, tmp_path / "s.wav", verdict=ALLOWED, card_digest="d",
-        credentials=credentials,
+        Parts(films["fake.wav"], subtitles=SHOWN, subtitles_language="ta"), row, tmp_path / "s.wav",
+        verdict=ALLOWED, card_digest="d", credentials=credentials,
     )  # fmt: skip
 
 
@@ -259,7 +270,7 @@ def test_changed_subtitles_lie_beside_the_clip_named_and_labelled_in_its_sidecar
     assert subtitled.subtitles.read_bytes() == SHOWN.encode()
     told = json.loads(subtitled.sidecar.read_text())["subtitles"]
     assert told == {
-        "file": "s.srt", "sha256": file_sha256(subtitled.subtitles), "synthetic": True,
+        "file": "s.srt", "sha256": file_sha256(subtitled.subtitles), "language": "ta", "synthetic": True,
         "source_type": "compositeWithTrainedAlgorithmicMedia",
     }  # fmt: skip
     made = read_manifest(subtitled.path).assertions[FAKE_ASSERTION]

@@ -38,7 +38,8 @@ def run(lake: Lake, out: Path, rows: list[Any] | None = None, **more: Any) -> An
     given: dict[str, Any] = {"gate": gate(lake), "engine": InlineEngine(), "signing": Signing()} | more
     asked = lake.rows("fakes") if rows is None else rows
     return export_many(
-        lake, asked, out, given["engine"], given["gate"], given["signing"], cues_of=cues, crf=18, timeout_s=60,
+        lake, asked, out, given["engine"], given["gate"], given["signing"], cues_of=cues,
+        language_of=lambda text, spoken: f"{spoken} of {text}", crf=18, timeout_s=60,
     )  # fmt: skip
 
 
@@ -151,6 +152,8 @@ def test_changed_subtitles_leave_with_the_clip_and_an_export_without_them_is_not
     shown = Path(written["subtitles"])
     assert shown == Path(written["file"]).with_suffix(".srt")
     assert shown.read_text(encoding="utf-8") == "1\n00:00:00,200 --> 00:00:01,250\napa kabar\n"
+    told = json.loads(Path(written["sidecar"]).read_text(encoding="utf-8"))
+    assert told["subtitles"]["language"] == f"{row['language']} of apa kabar"
     assert [one["subtitles"] for one in run(lake, out, [row]).unchanged] == [str(shown)]
     shown.write_text("1\n00:00:00,200 --> 00:00:01,250\napa khabar\n", encoding="utf-8")
     assert verify(Path(written["file"])).changed == ("subtitles",)

@@ -9,7 +9,7 @@ import pytest
 from spoken_texts import LEARNT, UNSEEN
 
 from haetae.voice.singlish import ENOUGH, singlish_evidence, total
-from haetae.voice.spoken import Spoken, spoken_language
+from haetae.voice.spoken import Spoken, spoken_language, written_language
 
 HOUSE = {"ko": "ko", "en-SG": "en-SG", "ms": "ms", "ta": "ta"}
 
@@ -146,3 +146,26 @@ def test_two_processes_judge_the_same_and_load_nothing_heavy() -> None:
     ]
     assert runs[0] == runs[1]
     assert runs[0].strip().endswith("[]")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "tag"),
+    [
+        ("봄꽃 축제가 목요일에 열립니다.", "en-SG", "ko"),
+        ("அட்டை தொலைந்துவிட்டது, உடனே முடக்கவும்.", "ms", "ta"),
+        ("Saya mahu pergi ke pejabat polis kerana kereta saya hilang.", "ta", "ms"),
+        ("Weekend go East Coast cycle lah, can or not?", "ko", "en-SG"),
+        ("The library will be closed on Monday morning.", "ko", "en"),
+        ("The library will be closed on Monday morning.", "en-SG", "en-SG"),
+        ("Saya mau pergi ke kantor polisi karena mobil saya hilang.", "ko", "id"),
+        ("Dia pergi ke sekolah.", "ms", "ms"),
+        ("Dia pergi ke sekolah.", "ko", None),
+        ("ok", "en-SG", None),
+        ("1 2 3", "ko", None),
+    ],
+)
+def test_the_language_of_a_text_is_told_where_script_and_words_tell_it(
+    text: str, expected: str, tag: str | None
+) -> None:
+    """What fits Malay and Indonesian alike is Malay only where Malay is expected."""
+    assert written_language(text, expected) == tag

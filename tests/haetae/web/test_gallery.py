@@ -22,7 +22,7 @@ from haetae.errors import UsageError
 from haetae.lake import Lake
 from haetae.params import FakeThresholds
 from haetae.web.exhibits import Exhibit
-from haetae.web.gallery import write_gallery
+from haetae.web.gallery import page_of, write_gallery
 from haetae.web.outlines import MAX_POINTS, box_paths, outline
 from haetae.web.wording import wording
 
@@ -101,6 +101,25 @@ def test_a_folder_that_leads_out_of_the_store_is_another_place(gallery_lake: Lak
     with pytest.raises(UsageError, match="stay in the store"):
         write_gallery(lake, STRICT, CARDS)
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_a_choice_has_a_page_of_its_own_and_that_of_the_whole_lake_stays(
+    gallery_lake: Lake, tmp_path: Path
+) -> None:
+    lake = Lake(
+        shutil.copytree(gallery_lake.root, tmp_path / "lake", ignore=shutil.ignore_patterns("gallery"))
+    )
+    folder = Path(lake.root) / "gallery"
+    whole = write_gallery(lake, STRICT, CARDS).page
+    before = whole.read_bytes()
+    swaps = write_gallery(lake, STRICT, CARDS, generator="mesh_swap")
+    assert (whole.name, swaps.page) == ("index.html", folder / "mesh_swap.html")
+    assert write_gallery(lake, STRICT, CARDS, language="ta").page == folder / "ta.html"
+    (language,) = {one.pair.fake["language"] for one in swaps.exhibits}
+    both = write_gallery(lake, STRICT, CARDS, generator="mesh_swap@1.0", language=language)
+    assert both.page == folder / f"mesh_swap@1.0-{language}.html"
+    assert whole.read_bytes() == before
+    assert page_of("../x/y", "a b") == "_x_y-a_b.html", "no name leads elsewhere"
 
 
 def test_it_shows_what_was_asked_for(gallery_lake: Lake) -> None:
@@ -198,7 +217,11 @@ def test_the_command_says_where_the_page_is_and_what_is_on_it(gallery_lake: Lake
     done = CliRunner().invoke(app, ["--lake", str(gallery_lake.root), "gallery", "--n", "9", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
-    assert Path(told["page"]).is_file()
+    assert Path(told["page"]).is_file() and Path(told["page"]).name == "index.html"
+    swaps = CliRunner().invoke(app, ["--lake", str(gallery_lake.root), "gallery", "--generator", "mesh_swap"])
+    page = Path(swaps.stdout.strip())
+    assert (page.name, page.is_file()) == ("mesh_swap.html", True)
+    page.unlink()
     assert told["of"] == len(told["fakes"]) == 4
     swap = next(one for one in told["fakes"] if one["fake_id"] == SWAP)
     assert swap["segments"] == {"video": [[0.4, 1.8]]}
