@@ -113,7 +113,7 @@ class _Child:
             while True:
                 ended = process.poll() is not None
                 read_to = self._read(read_to)
-                if ended or self._done:  # when it is done, its own end is not waited for: libraries take seconds
+                if ended or self._done:  # taking libraries apart at its end takes seconds: not waited for
                     break
                 if self._at is not None and time.monotonic() - self._at[2] > self._limit_s():
                     return self._died("hung", f"no answer within {self._limit_s():g} s")
