@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Several tests run at a time: a network that asks for every core would only wait for theirs.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
@@ -15,6 +16,9 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tests.forks import Server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -39,6 +43,15 @@ def ctrl_c_is_heard() -> None:
     """Programs started in the background of a script ignore Ctrl-C, and tests of it would then wait for nothing."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Server:
+    """The process of which programs are forked."""
+    from tests.forks import Server
+
+    base = tmp_path_factory.getbasetemp()
+    return Server(base if worker_id == "master" else base.parent)
 
 
 @pytest.fixture(scope="session")

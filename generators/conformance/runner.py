@@ -12,22 +12,33 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import generators
 from generators.conformance.trials import Trial
 from haetae.errors import UsageError
 
 Seen = dict[str, Any]
+CHILD = "generators.conformance.child"
 MAX_DEATHS = 3
 """A generator that kills its process so often is not asked on."""
 START_S = 120.0
 """Longest time for importing and for loading."""
 _POLL_S = 0.03
 _TAIL = 600
+
+
+class Process(Protocol):
+    """What is asked of a child process; `subprocess.Popen` is one."""
+
+    pid: int
+    returncode: Any
+
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
 
 
 @dataclass
@@ -143,7 +154,7 @@ class _Child:
         assert self._at is not None
         return START_S if self._at[1] in ("import", "load") else self._job.limit_s
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> Process:
         tmp, cwd = self._folder / "tmp", self._folder / "cwd"
         tmp.mkdir(parents=True)
         cwd.mkdir()
@@ -161,15 +172,7 @@ class _Child:
         path = self._folder / "job.json"
         path.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
         with (self._folder / "out.txt").open("wb") as out, (self._folder / "err.txt").open("wb") as err:
-            return subprocess.Popen(
-                [sys.executable, "-m", "generators.conformance.child", str(path)],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                cwd=cwd,
-                env=_environment(tmp, self._job.hash_seed),
-                start_new_session=True,
-            )
+            return start_child([str(path)], _environment(tmp, self._job.hash_seed), out, err, cwd)
 
     def _read(self, read_to: int) -> int:
         """Take in the whole lines that were written since; returns where to read on."""
@@ -197,6 +200,16 @@ class _Child:
             setattr(self._heard, event, line)
 
 
+def start_child(
+    words: Sequence[str], env: Mapping[str, str], out: IO[bytes], err: IO[bytes], cwd: Path
+) -> Process:
+    """A Python of its own that runs `child` with these words, in a process group of its own."""
+    command = [sys.executable, "-m", CHILD, *words]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd, env=env, start_new_session=True
+    )
+
+
 _NOT_INHERITED = {"HAETAE_DOWNLOAD", "TORCHINDUCTOR_CACHE_DIR"}
 """The second is where a parent that uses torch keeps compiled code."""
 
@@ -213,7 +226,7 @@ def _environment(tmp: Path, hash_seed: int) -> dict[str, str]:
     return env
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Process) -> None:
     """End the child and whatever it started; it has a process group of its own."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The command as a person runs it: in its own process (see `forks`), on lakes of its own, with small settings."""
+"""The command as a person runs it: in its own process (see `tests.forks`), on lakes of its own, with small settings."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import yaml
 
 from haetae.lake import Lake
 from tests.conftest import REPOSITORY, once
-from tests.end_to_end.forks import Forked, Server
+from tests.forks import Forked, Server
 from tests.generators.mean_face import mean_face
 
+MAIN = "dagster_project.cli:main"
 PEOPLE = ("ko", "en-SG")
 CLIP_S = 3.2
 FIRST = "self_blend,espeak_tts"
@@ -60,7 +61,7 @@ class Haetae:
         self._env = {**os.environ, "HAETAE_PARAMS": str(params), "COLUMNS": "200", **env}
 
     def __call__(self, *words: object, exits: int = 0) -> subprocess.CompletedProcess[str]:
-        done = self._forks.run(self._argv(words), self._env)
+        done = self._forks.run(MAIN, self._argv(words), self._env)
         assert done.returncode == exits, (
             f"exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
@@ -68,7 +69,7 @@ class Haetae:
 
     def start(self, *words: object) -> Forked:
         with (self.lake.parent / f"{self.lake.name}.log").open("ab") as log:
-            return self._forks.start(self._argv(words), self._env, log, log)
+            return self._forks.start(MAIN, self._argv(words), self._env, log, log)
 
     def in_a_program_of_its_own(self, *words: object) -> str:
         """Run it as the installed program, which loads everything itself; what it wrote to standard output."""
@@ -95,13 +96,6 @@ def _command(forks: Server, folder: Path, knobs: dict[str, Any], **env: str) -> 
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(knobs))
     return lambda lake: Haetae(forks, lake, path, **env)
-
-
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Server:
-    """The process of which commands are forked."""
-    base = tmp_path_factory.getbasetemp()
-    return Server(base if worker_id == "master" else base.parent)
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import importlib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from generators.conformance import check
+from generators.conformance import check, runner
 from generators.conformance.clips import TWO_FACES, film, read, talkers
 from generators.protocol import Generator
 from generators.registry import GROUP
 from generators.text.llm_rewrite import _TASK
 from haetae.locales import load
 from tests.conftest import REPOSITORY
+from tests.forks import Forked, Server
 from tests.generators.conformance.conftest import SPOKEN, TINY_ONCE
 from tests.generators.conformance.tiny_checkpoints import write
 
@@ -81,6 +83,18 @@ def _rewritten(said: dict[str, str]) -> dict[str, str]:
         f"{_TASK.format(name=load(language).name)}\n{words}\n": f'{{"text": "{OTHER_WORDS[language]}"}}'
         for language, words in said.items()
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forked(forks: Server) -> Iterator[None]:
+    """Children are forked where the libraries are loaded already; starts from nothing are tried elsewhere here."""
+
+    def start(words: Sequence[str], *rest: Any) -> Forked:
+        return forks.start(f"{runner.CHILD}:main", [runner.CHILD, *words], *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "start_child", start)
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Commands in processes of their own, forked from one process that has loaded the heavy libraries already.
+"""Programs of a test in processes of their own, forked from one that has loaded the heavy libraries already.
 
 The command imports for some eight seconds before its work begins, and the tests start it some fifty times. A forked
 one runs the same code from its first line on, with arguments, environment, folder, output, signals and end of its
@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -33,15 +33,16 @@ HEAVY = (
     *("typer", "rich.progress", "duckdb", "pyarrow.parquet", "dagster", "cv2", "scipy.signal", "scipy.stats"),
     *("torch", "torchvision", "torch._dynamo", "sklearn.metrics", "pandas", "great_expectations", "mlflow"),
     *("mlflow.store.tracking.sqlalchemy_store", "matplotlib.figure", "dvc.repo", "webdataset"),
+    *("mediapipe.python.solutions.face_mesh", "transformers.generation", "diffusers.models"),
 )
 _MAX_BYTES = 1 << 20
 _POLL_S = 0.02
 _START_S = 120.0
-_SERVE = "import sys; from tests.end_to_end.forks import serve; serve(sys.argv[1])"
+_SERVE = "import sys; from tests.forks import serve; serve(sys.argv[1])"
 
 
 class Forked:
-    """A command that was started, with those members of `subprocess.Popen` that tests need."""
+    """A program that was started, with those members of `subprocess.Popen` that tests need."""
 
     def __init__(self, server: Server, pid: int) -> None:
         self.pid = pid
@@ -79,15 +80,26 @@ class Server:
     def __init__(self, session: Path) -> None:
         self._socket = _connected(session)
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str], out: IO[bytes], err: IO[bytes]) -> Forked:
-        """Run `haetae` with these words in the root of the repository; `PYTHONPATH` of `env` is searched first."""
-        asked = {"argv": list(argv), "env": dict(env)}
+    def start(
+        self,
+        main: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        out: IO[bytes],
+        err: IO[bytes],
+        cwd: Path = REPOSITORY,
+    ) -> Forked:
+        """Call `main`, a "module:function", with these words in `sys.argv`, in a process group of its own.
+
+        `PYTHONPATH` of `env` is searched first; its `PYTHONHASHSEED` comes too late.
+        """
+        asked = {"main": main, "argv": list(argv), "env": dict(env), "cwd": str(cwd)}
         return Forked(self, self.ask(asked, [out.fileno(), err.fileno()])["pid"])
 
-    def run(self, argv: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run it to its end; what it wrote is text."""
+    def run(self, main: str, argv: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Start it and wait for its end; what it wrote is text."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            code = self.start(argv, env, out, err).wait()
+            code = self.start(main, argv, env, out, err).wait()
             said = [file.read().decode() for file in (out, err) if file.seek(0) == 0]
         return subprocess.CompletedProcess(list(argv), code, *said)
 
@@ -130,8 +142,7 @@ def _heard(at: str) -> socket.socket | None:
 
 
 def serve(at: str) -> None:
-    """Fork what is asked for until nobody is connected any more. In a child it ends with the end of the command."""
-    from dagster_project.cli import main
+    """Fork what is asked for until nobody is connected any more. In a child it ends with the end of its program."""
     from dagster_project.cli.console import quiet_libraries
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -144,10 +155,9 @@ def serve(at: str) -> None:
         Path(at).unlink()
         Path(at).parent.rmdir()
         _end(0)
-    _become(*asked)
     code = 1
     try:
-        main()
+        _become(*asked)()
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
@@ -210,14 +220,20 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _become(asked: Mapping[str, Any], files: Sequence[int]) -> None:
-    """Take on arguments, environment and output of a command."""
+def _become(asked: Mapping[str, Any], files: Sequence[int]) -> Callable[[], object]:
+    """Take on arguments, environment, folder and output of a program. Returns what is to be called."""
+    os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in zip((1, 2), files, strict=True):
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()
     os.environ.update(asked["env"])
+    os.chdir(asked["cwd"])
+    tempfile.tempdir = None  # it may be another in this environment
     sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     importlib.invalidate_caches()
     sys.argv = list(asked["argv"])
+    module, _, function = asked["main"].partition(":")
+    called: Callable[[], object] = getattr(importlib.import_module(module), function)
+    return called
