@@ -30,13 +30,14 @@ from dagster_project.cli.weights import (
 from generators.conformance.report import Report
 from generators.protocol import Card, Generator
 from haetae.errors import UsageError
+from haetae.params import LANGUAGES
 
 app = typer.Typer(
     invoke_without_command=True,
     help="The installed generators; with a command: one of them, or a new one.",
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="name, or name@version where there are several.")]
-_FOUR = ("ko", "en-SG", "ms", "ta")
+_FOUR = tuple(one for one in LANGUAGES if one != "other")
 _OURS = "Apache-2.0"
 _STATES = {
     "holds": "[green]holds[/green]",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from haetae.lake import Lake
+from haetae.sample.plan import plan
 from tests.end_to_end.conftest import ONE_OF_EACH, SOME_GENERATORS, Haetae
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,11 @@ def first_run(
 @pytest.fixture(scope="module")
 def done(first_run: tuple[Haetae, str]) -> Haetae:
     return first_run[0]
+
+
+def test_the_sample_has_every_file_of_its_plan(sample: Path) -> None:
+    expected = {name for spec in plan() for name in spec.outputs()} | {"sample.json", "sources.yaml"}
+    assert {str(path.relative_to(sample)) for path in sample.rglob("*") if path.is_file()} == expected
 
 
 def test_it_ends_with_a_champion_and_says_where_to_look(first_run: tuple[Haetae, str]) -> None:

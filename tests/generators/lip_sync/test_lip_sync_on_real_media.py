@@ -1,7 +1,11 @@
-"""Mouths of real people, retrieved from their own clips: nearly every clip is made, and the lips say the new words."""
+"""Mouths of real people, retrieved from their own clips: nearly every clip is made, and the lips say the new words.
+
+Every other film is asked, all of them with HAETAE_DEV_MEDIA_ALL=1.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +35,8 @@ def test_nearly_every_real_clip_whose_mouth_moves_is_made_and_in_sync(dev_media:
     sounds = speak(SENTENCE, "ko", rate_wpm=140).phonemes
     still, failed, before, after = [], [], [], []
     paths = sorted((dev_media / "video").glob("real_lp_*.mp4"))
+    if not os.environ.get("HAETAE_DEV_MEDIA_ALL"):
+        paths = paths[::2]
     for path in paths:
         clip = _clip(path)
         try:

@@ -25,7 +25,6 @@ from haetae.detector.detect import (
 )
 from haetae.detector.predict import Detector, Evidence, Scores
 from haetae.detector.saying import captions
-from haetae.detector.train import Trained
 from haetae.engine import Progress
 from haetae.errors import UsageError
 from haetae.media.encode import write_video, write_wav
@@ -54,7 +53,7 @@ def _evidence(item: Any, cells: NDArray[np.float64]) -> Evidence:
     return Evidence(FAKE, cells.max(axis=(1, 2)), cells, np.zeros(0), 0.08, np.zeros(0))
 
 
-def test_a_box_lies_where_the_map_is_hot(trained: Trained) -> None:
+def test_a_box_lies_where_the_map_is_hot() -> None:
     item = synthetic.item(1, split="test", video="fake")
     turn = cv2.getRotationMatrix2D((0, 0), 0, 0.5)
     turn[:, 2] = (-20, -10)
