@@ -292,7 +292,8 @@ class Refresh:
         if faults := faults_alone(self._lake, partition):
             told = self._outcome.errors if self._outcome.only else self._outcome.barren
             why = f"{faults[0]['reason']}: {faults[0]['detail']}"
-            told.append(f"{title}: no fake was made, {len(faults)} clips failed; {why}")
+            clips = "1 clip" if len(faults) == 1 else f"{len(faults)} clips"
+            told.append(f"{title}: no fake was made, {clips} failed; {why}")
 
     def _record(self, title: str, result: dg.ExecuteInProcessResult) -> None:
         self._outcome.run_ids.append(result.run_id)

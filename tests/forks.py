@@ -150,8 +150,10 @@ def serve(at: str) -> None:
     for name in HEAVY:
         importlib.import_module(name)
     gc.freeze()
-    asked = _Reception(at).asked()
+    reception = _Reception(at)
+    asked = reception.asked()
     if asked is None:
+        reception.end()
         Path(at).unlink()
         Path(at).parent.rmdir()
         _end(0)
@@ -175,6 +177,13 @@ class _Reception:
         self._listener.bind(at)
         self._listener.listen()
         self._connections: set[socket.socket] = set()
+        self._running: set[int] = set()
+
+    def end(self) -> None:
+        """End what still runs: those who started it have gone."""
+        for pid in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
     def asked(self) -> tuple[dict[str, Any], list[int]] | None:
         """Answer. Returns: in a forked child, what it is to become and its output files; None when all have gone."""
@@ -197,16 +206,20 @@ class _Reception:
         """True in the child that was forked for it."""
         answer: dict[str, Any] = {}
         if "argv" in asked:
-            answer["pid"] = os.fork()
-            if answer["pid"] == 0:
+            answer["pid"] = pid = os.fork()
+            with contextlib.suppress(OSError):  # by whichever of the two comes first
+                os.setpgid(pid, 0)
+            if pid == 0:
                 for each in (self._listener, *self._connections):
                     each.close()
                 return True
+            self._running.add(pid)
             for file in files:
                 os.close(file)
         elif "of" in asked:
             ended, status = os.waitpid(asked["of"], os.WNOHANG)
             answer["status"] = status if ended else None
+            self._running -= {ended}
         one.send(json.dumps(answer).encode())
         return False
 
@@ -222,7 +235,6 @@ def _end(code: int) -> NoReturn:
 
 def _become(asked: Mapping[str, Any], files: Sequence[int]) -> Callable[[], object]:
     """Take on arguments, environment, folder and output of a program. Returns what is to be called."""
-    os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in zip((1, 2), files, strict=True):
         os.dup2(file, number)

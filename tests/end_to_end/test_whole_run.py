@@ -27,7 +27,7 @@ def first_run(
 ) -> tuple[Haetae, str]:
     """A lake on which the whole graph has run once, and what was printed."""
     made = haetae_with_few_fakes(tmp_path_factory.mktemp("whole") / "lake")
-    return made, made.in_a_program_of_its_own("run", "--sources", sample / "sources.yaml")
+    return made, made("run", "--sources", sample / "sources.yaml").stdout
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_every_source_traces_to_the_champion(done: Haetae) -> None:
 def test_a_second_run_rewrites_nothing(done: Haetae, sample: Path) -> None:
     before = done.files("tables", "media", "snapshots", "report", "models")
     began = time.monotonic()
-    said = done("run", "--sources", sample / "sources.yaml").stdout
+    said = done.in_a_program_of_its_own("run", "--sources", sample / "sources.yaml")
     assert time.monotonic() - began <= 25
     assert "nothing to do" in said
     assert done.files("tables", "media", "snapshots", "report", "models") == before

@@ -91,7 +91,7 @@ def test_the_tests_of_a_package_run_and_pass(tmp_path: Path) -> None:
         source.replace('needs=("speech", "words"),', 'needs=("speech", "words"), languages=("ko", "en-SG"),')
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "3 passed, 1 skipped" in done.stdout
