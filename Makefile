@@ -9,7 +9,7 @@ LAKE ?= data/demo
 PORT ?= 3000
 TESTS ?= tests
 # More than two cores have: a good part of the tests waits for programs that they started.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
