@@ -67,13 +67,17 @@ def parts_of(maker: type) -> tuple[Part, ...]:
     return () if told is None else tuple(told())
 
 
-def pins(name: str) -> dict[str, Pin]:
+def pins(name: str, *needed: str) -> dict[str, Pin]:
     """The pins of one file, by the name of their part (`unet`, `ko`, …).
 
-    name: of the file, without `.yaml`. Raises: UsageError for a file that is missing or not one of pins.
+    name: of the file, without `.yaml`; needed: parts that it must have. Raises: UsageError for a file that is missing,
+    not one of pins, or lacks a part.
     """
     path = pins_file(name)
-    return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    known = _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    if absent := [part for part in needed if part not in known]:
+        raise UsageError(f"{path} has no part {', '.join(absent)}; it has: {', '.join(known) or 'none'}")
+    return known
 
 
 def pins_file(name: str) -> Path:

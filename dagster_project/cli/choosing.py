@@ -20,13 +20,18 @@ def check_generator(lake: Lake, generator: str) -> None:
     """Raises: UsageError for a name, or name@version, that made no fake of the lake; it lists those that did."""
     query = "SELECT generator, count(*) AS n FROM fakes GROUP BY ALL ORDER BY 1"
     made = {row["generator"]: row["n"] for row in lake.sql(query).to_pylist()}
-    if any(generator in (key, key.partition("@")[0]) for key in made):
+    if any(_is(generator, key) for key in made):
         return
     there = ", ".join(f"{key} ({n})" for key, n in made.items()) or "none yet"
     raise UsageError(
         f"no generator {generator} is in this lake's fakes{did_you_mean(generator, made)}; "
         f"those that are, with their fakes: {there}; all that could make some: haetae generators"
     )
+
+
+def _is(named: str, key: str) -> bool:
+    """Whether a name, or name@version, is that of a key."""
+    return named in (key, key.partition("@")[0])
 
 
 def chosen_fakes(
@@ -69,7 +74,7 @@ def _why_not(lake: Lake, ids: Sequence[str], generator: str | None) -> str:
             f'no such fake: {", ".join(absent[:5])}; list them with: haetae sql "SELECT fake_id FROM fakes"'
         )
     for fake_id, maker in sorted(makers.items())[:5]:
-        if generator is not None and generator not in (maker, maker.partition("@")[0]):
+        if generator is not None and not _is(generator, maker):
             told.append(
                 f"{fake_id} is there, but {maker} made it, so it is not among those of --generator {generator}"
             )

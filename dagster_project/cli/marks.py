@@ -221,14 +221,14 @@ def _print_report(report: dict[str, Any]) -> None:
 
 def _told_of(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each mark by its name, and what was read of it."""
+    from haetae.marks.stated import is_as_signed
+
     for where in ("video", "audio"):
         one = report[where]
         sure = (
             one and f"{one['mark']} ({one['agreement']:.0%} in agreement, {one['bit_errors']} bits corrected)"
         )
         yield f"{where} watermark", sure or "none"
-    from haetae.marks.stated import is_as_signed
-
     manifest = report["manifest"]
     holds = manifest is not None and is_as_signed(manifest)
     if manifest is None:

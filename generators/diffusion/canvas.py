@@ -16,7 +16,7 @@ from generators.crops import put_back
 from generators.diffusion.stable import FILES, Brush, Kind, Painter
 from generators.diffusion.views import Area, views
 from generators.followed import Followed
-from generators.pins import Part, Pin, pins, pins_file, require_pinned
+from generators.pins import Part, Pin, pins, require_pinned
 from generators.protocol import Card, FakeResult
 from generators.segments import changed_frames, runs, video_segments
 from haetae.errors import Rejected, UsageError
@@ -30,10 +30,7 @@ Image = NDArray[np.uint8]
 
 def pin_of(name: str) -> Pin:
     """Licence and files of a card. Raises: UsageError for a file of pins without that part."""
-    known = pins(name)
-    if PART not in known:
-        raise UsageError(f"{pins_file(name)} has no part {PART!r}; it has: {', '.join(known) or 'none'}")
-    return known[PART]
+    return pins(name, PART)[PART]
 
 
 def parts_of_checkpoint(name: str) -> tuple[Part, ...]:

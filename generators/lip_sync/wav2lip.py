@@ -16,7 +16,7 @@ from generators.followed import Followed, follow, smoothed_in_time
 from generators.lip_sync.driving import driving_voice
 from generators.lip_sync.timing import EASE_FRAMES, eased
 from generators.lip_sync.wav2lip_mel import mel_spectrogram, windows
-from generators.pins import Part, Pin, pins, pins_file, require_pinned
+from generators.pins import Part, Pin, pins, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.repeatable import repeatable
 from generators.segments import changed_frames, video_segments
@@ -37,10 +37,7 @@ _SMOOTH_FRAMES = 1.5
 
 
 def _pin() -> Pin:
-    parts = pins(PINS)
-    if "network" not in parts:
-        raise UsageError(f"{pins_file(PINS)} has no part `network`")
-    return parts["network"]
+    return pins(PINS, "network")["network"]
 
 
 def card_of() -> Card:

@@ -21,6 +21,12 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 """Under these names transformers looks for the tensors of a model; the second is read with `weights_only`."""
 
 
+def tensor_file(names: Iterable[str]) -> str:
+    """Which of `WEIGHT_FILES` is among these names; the first where none is."""
+    given = set(names)
+    return next((name for name in WEIGHT_FILES if name in given), WEIGHT_FILES[0])
+
+
 def strictest(licences: Iterable[str]) -> str:
     """The licence of a card whose networks have these; of equally strict ones the first in the alphabet.
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from generators.pins import Part, Pin, pins, pins_file, require_pinned
+from generators.pins import Part, Pin, pins, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.segments import audio_segments
 from generators.speech.hifigan import HifiGan, MelSettings
-from generators.speech.networks import WEIGHT_FILES, strictest
+from generators.speech.networks import strictest, tensor_file
 from generators.speech.stretches import put_in, sound_of, spans_of
-from haetae.errors import UsageError
 
 PINS = "neural_vocoder"
 """Name of the file of pins."""
@@ -22,10 +21,7 @@ MEL_FILE = "preprocessor_config.json"
 
 
 def _parts() -> dict[str, Pin]:
-    known = pins(PINS)
-    if lacking := [name for name in ("vocoder", "mel") if name not in known]:
-        raise UsageError(f"{pins_file(PINS)} has no part {', '.join(lacking)}")
-    return known
+    return pins(PINS, "vocoder", "mel")
 
 
 def _card() -> Card:
@@ -65,9 +61,8 @@ class NeuralVocoder:
         """What loading wants. Raises: UsageError for a file of pins that cannot be read, or lacks a part."""
         known = _parts()
         vocoder, mel = known["vocoder"], known["mel"]
-        tensors = next((name for name in WEIGHT_FILES if name in vocoder.files), WEIGHT_FILES[0])
         return (
-            Part(PINS, "vocoder", vocoder, ("config.json", tensors)),
+            Part(PINS, "vocoder", vocoder, ("config.json", tensor_file(vocoder.files))),
             Part(PINS, "mel", mel, (MEL_FILE,)),
         )
 

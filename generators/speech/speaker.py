@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.repeatable import repeatable
-from generators.speech.networks import WEIGHT_FILES, read_model, read_part
+from generators.speech.networks import read_model, read_part, tensor_file
 from haetae.errors import Rejected, UsageError
 from haetae.voice.level import RATE_HZ
 
@@ -35,8 +35,7 @@ def wanted_files(names: Iterable[str]) -> tuple[str, ...]:
     given = set(names)
     if given <= {SPEECHBRAIN}:
         return (SPEECHBRAIN,)
-    tensors = next((name for name in WEIGHT_FILES if name in given), WEIGHT_FILES[0])
-    return ("config.json", tensors, "preprocessor_config.json")
+    return ("config.json", tensor_file(given), "preprocessor_config.json")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from generators.pins import Part, Pin, pins, pins_file, require_pinned
 from generators.protocol import Card, FakeRequest, FakeResult, settings
 from generators.speech.hifigan import HifiGan
 from generators.speech.laying import Rates, lay, what_is_said
-from generators.speech.networks import WEIGHT_FILES, strictest
+from generators.speech.networks import strictest, tensor_file
 from generators.speech.placing import trimmed
 from generators.speech.speaker import Speaker, Vector, wanted_files
 from generators.speech.speecht5 import SpeechT5
@@ -116,7 +116,7 @@ def _likeness(speaker: Speaker, own: Vector, speech: Speech) -> dict[str, float]
 
 
 def _model_files(pin: Pin) -> tuple[str, ...]:
-    return "config.json", next((name for name in WEIGHT_FILES if name in pin.files), WEIGHT_FILES[0])
+    return "config.json", tensor_file(pin.files)
 
 
 def _parts(language: str) -> dict[str, Pin]:

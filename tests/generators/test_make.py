@@ -249,7 +249,7 @@ def test_a_fake_that_changes_only_the_subtitles_keeps_picture_and_sound_byte_for
             {
                 "start_s": 0.0,
                 "end_s": 1.4,
-                "text": "Saya tidak suka kopi, di Melaka; pada 12 Mei.",
+                "text": text,
                 "words": words,
             }
         ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from generators.crops import Cut, cut, put_back
 from generators.followed import Followed, follow
 from generators.pins import Part, Pin, pins, require_pinned
-from generators.protocol import Card, FakeRequest, FakeResult, settings
+from generators.protocol import Card, FakeRequest, FakeResult, Weights, settings
 from generators.segments import changed_frames, video_segments
 from haetae.errors import Rejected, UsageError
 from haetae.provenance.ids import seed_of
@@ -44,10 +44,7 @@ Settings = dict[str, float | int | str | bool]
 
 
 def _pins() -> dict[str, Pin]:
-    parts = pins(NAME)
-    if lacking := [part for part in ("base", *_SINGLE) if part not in parts]:
-        raise UsageError(f"the pins of {NAME} have no part {', '.join(lacking)}")
-    return parts
+    return pins(NAME, "base", *_SINGLE)
 
 
 def card_of() -> Card:
@@ -115,13 +112,11 @@ class FaceIdSwap:
 
         parts = self.weight_parts()
         require_pinned(self.card, parts)
-        single = {part.name: self._single(part) for part in parts if part.name in _SINGLE}
+        adapter, recogniser = (self._single(part) for part in parts if part.name in _SINGLE)
         folder = located(self.card)
         with repeatable(0, device):
-            painter = Painter.read(folder, folder / single["adapter"], device)
-            recogniser = single["recogniser"]
-            sha256 = _pins()["recogniser"].files[recogniser]
-            known = Recogniser.read(folder / recogniser, sha256, device)
+            painter = Painter.read(folder, folder / adapter.filename, device)
+            known = Recogniser.read(folder / recogniser.filename, recogniser.sha256, device)
         self._loaded = painter, known
 
     def generate(self, request: FakeRequest) -> FakeResult:
@@ -179,13 +174,14 @@ class FaceIdSwap:
                     put_back(frames[t], masks[t], at, sequence.frame(t, at, hard), soft)
         return frames, masks
 
-    def _single(self, part: Part) -> str:
+    def _single(self, part: Part) -> Weights:
         """The one file of a part. Raises: UsageError for several."""
         if len(part.wanted) > 1:
             raise UsageError(
                 f"{self.card.key}: {len(part.wanted)} files are pinned for its {part.name}, which is one file"
             )
-        return part.wanted[0]
+        wanted = (part.pin.repo, part.wanted[0])
+        return next(one for one in self.card.weights if (one.repo, one.filename) == wanted)
 
 
 def _looks(face: Followed) -> list[tuple[NDArray[np.uint8], NDArray[np.float32]]]:

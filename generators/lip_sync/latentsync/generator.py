@@ -44,10 +44,7 @@ MAX_GUIDANCE = 10.0
 
 
 def _parts() -> dict[str, Pin]:
-    parts = pins(PINS)
-    if lacking := [name for name in PARTS if name not in parts]:
-        raise UsageError(f"{pins_file(PINS)} has no part {', '.join(lacking)}")
-    return parts
+    return pins(PINS, *PARTS)
 
 
 def _wanted(part: str, pin: Pin) -> tuple[str, ...]:
